@@ -1,0 +1,305 @@
+//! The configuration: raw settings from flags, environment and file become one [`Config`] in which a wrong state
+//! cannot be written. Everything downstream takes a `Config` and checks nothing again.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use ipnet::IpNet;
+
+/// Everything the sidecar needs to know, resolved and checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where clients connect; never empty.
+    pub listeners: Vec<Listener>,
+    /// The app.
+    pub upstream: Upstream,
+    /// What the sidecar shows to clients over TLS; present whenever a listener's scheme is `https` or `tls`.
+    pub tls: Option<TlsFiles>,
+    /// How the app's certificate is checked; used only when `upstream.tls` is set.
+    pub upstream_tls: UpstreamTls,
+    /// Limits on requests and idle HTTP connections of clients.
+    pub http: HttpLimits,
+    /// Time limits and idle connections towards the app.
+    pub dial: Dial,
+    /// What applies to a session once it is upgraded.
+    pub session: SessionConfig,
+    /// Who may open a session, and whose forwarding headers are believed.
+    pub access: Access,
+    /// Headers put on HTTP responses.
+    pub headers: ResponseHeaders,
+    /// Open client connections at once; `None` derives it from the descriptor limit.
+    pub max_connections: Option<usize>,
+    /// How long a drain lasts before what is left is cut.
+    pub shutdown_grace: Duration,
+    /// Threads that carry traffic; at least one.
+    pub worker_threads: usize,
+    pub log: Log,
+}
+
+/// One address that clients connect to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listener {
+    pub scheme: Scheme,
+    /// Port 0 lets the kernel pick.
+    pub addr: SocketAddr,
+}
+
+/// What a listener speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// HTTP and WebSocket in the clear.
+    Http,
+    /// HTTP and WebSocket over TLS, which ends here.
+    Https,
+    /// Any protocol over TLS, which ends here; the bytes go to the app as they are.
+    Tls,
+}
+
+impl Scheme {
+    /// Whether a certificate is needed.
+    pub fn needs_certificate(self) -> bool {
+        self != Self::Http
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Tls => "tls",
+        }
+    }
+}
+
+/// The app behind the sidecar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// Whether the app is reached over TLS; never set with [`Target::Unix`].
+    pub tls: bool,
+    pub target: Target,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// `host` is a name or an address without brackets; `port` is not 0.
+    Tcp { host: String, port: u16 },
+    /// The absolute path of a stream socket.
+    Unix(PathBuf),
+}
+
+/// Files and rules for TLS with clients. The files are not parsed here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Never empty; the first pair answers clients whose server name matches none.
+    pub certs: Vec<CertPair>,
+    pub client_auth: ClientAuth,
+    pub protocols: TlsProtocols,
+    /// Suites offered, in this order; `None` is everything that rustls offers.
+    pub ciphers: Option<Vec<rustls::CipherSuite>>,
+}
+
+/// A PEM chain, leaf first, and the PEM key of its leaf.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertPair {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+/// Whether clients show a certificate; the path is a PEM file of the authorities that may have signed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientAuth {
+    Off,
+    /// Checked if shown.
+    Optional(PathBuf),
+    /// The handshake fails without one.
+    Required(PathBuf),
+}
+
+/// TLS versions spoken with clients; older ones than 1.2 do not exist here (RFC 8996).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsProtocols {
+    Both,
+    OnlyTls12,
+    OnlyTls13,
+}
+
+/// TLS towards the app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamTls {
+    pub trust: Trust,
+    /// Server name sent and checked instead of the upstream's host.
+    pub name: Option<String>,
+}
+
+/// Who may have signed the app's certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trust {
+    /// The Mozilla roots built into the program.
+    BuiltInRoots,
+    /// The authorities in this PEM file, and no others.
+    File(PathBuf),
+    /// Any certificate is taken: encrypted, but anyone can be at the other end.
+    Anyone,
+}
+
+/// Limits on what clients send over HTTP, the upgrade request included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// From accept (or from the first byte of a further request) to the end of the header block; then 408.
+    pub header_timeout: Duration,
+    /// Longest silence between two reads of a body; then 408.
+    pub body_timeout: Duration,
+    /// Bytes of a request body, `None` for no limit; then 413.
+    pub max_body: Option<u64>,
+    /// Bytes of a header block; then 431.
+    pub max_header: usize,
+    /// How long an idle connection is kept for a further request; `None` closes after each answer.
+    pub keepalive_timeout: Option<Duration>,
+    /// From accept to the end of the TLS handshake.
+    pub tls_handshake_timeout: Duration,
+}
+
+/// Towards the app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dial {
+    /// For TCP alone, TLS excluded.
+    pub connect_timeout: Duration,
+    /// Longest silence of the app while an answer is awaited, and the idle limit of an upgraded session.
+    pub read_timeout: Duration,
+    /// Longest wait for the app to take more bytes.
+    pub send_timeout: Duration,
+    /// From the start of the dial to the app's answer to an upgrade request.
+    pub upgrade_timeout: Duration,
+    /// Idle connections kept for further requests.
+    pub idle_connections: usize,
+    /// How long each of them is kept.
+    pub idle_timeout: Duration,
+}
+
+/// What applies to a session after the 101. Its idle limit is [`Dial::read_timeout`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionConfig {
+    pub inspect: Inspect,
+    pub keepalive: Keepalive,
+    /// Payload bytes of a message, summed over its fragments; `None` for no limit.
+    pub max_message: Option<u64>,
+    /// Payload bytes of one frame; `None` for no limit.
+    pub max_frame: Option<u64>,
+    /// Fragments of one message; `None` for no limit.
+    pub max_fragments: Option<u32>,
+    pub rates: Rates,
+    /// `None` lets sessions live as long as they like.
+    pub lifetime: Option<Lifetime>,
+    /// Bytes held per direction for a side that does not read; then the other side is not read either.
+    pub write_buffer: usize,
+    /// How long the answer to a Close is awaited.
+    pub close_timeout: Duration,
+    pub close_codes: CloseCodes,
+}
+
+/// Whether frames are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inspect {
+    /// Frame headers are read; keepalive, limits, figures and Close frames work.
+    Frames,
+    /// A blind tunnel: only byte counts, byte rates, the idle limit and the lifetime work.
+    Off,
+}
+
+/// Pings that the sidecar sends after this much silence of a side; `None` sends none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keepalive {
+    pub client: Option<Duration>,
+    pub app: Option<Duration>,
+    /// How long a ping may stay unanswered before the peer counts as dead.
+    pub pong_timeout: Duration,
+}
+
+/// Rate limits, each for one session and one direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rates {
+    pub messages: Option<MessageRate>,
+    /// Bytes per second.
+    pub bytes: Option<u64>,
+    pub over: OverRate,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageRate {
+    pub per_second: u32,
+    /// Messages that may come at once after a silence.
+    pub burst: u32,
+}
+
+/// What happens to a sender above its rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OverRate {
+    /// It is read more slowly; nothing is lost.
+    Slow,
+    /// Its session is closed with [`CloseCodes::rate`].
+    Close,
+}
+
+/// How long a session may live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifetime {
+    pub max: Duration,
+    /// Each session ends up to this many per cent earlier, so that they do not all come back at once; 0 to 50.
+    pub jitter_percent: u8,
+}
+
+/// Codes of the Close frames that the sidecar sends of its own accord (RFC 6455 section 7.4, IANA registry).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CloseCodes {
+    pub idle: u16,
+    pub lifetime: u16,
+    pub rate: u16,
+    /// The app's connection ended without a Close.
+    pub app_gone: u16,
+    /// The app answered no ping.
+    pub app_silent: u16,
+    pub shutdown: u16,
+}
+
+/// Who is let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// Origins that may open a session; `None` takes any, and a request without one.
+    pub allowed_origins: Option<Vec<Origin>>,
+    /// Peers whose `Forwarded` and `X-Forwarded-*` headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// A web origin (RFC 6454): lower case, the port written out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// A name, an IPv4 address, or an IPv6 address in brackets.
+    pub host: String,
+    pub port: u16,
+}
+
+/// Headers for HTTP responses, 101 included; none is hop-by-hop or `Sec-WebSocket-*`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ResponseHeaders {
+    /// Appended to what the app sent.
+    pub add: Vec<(HeaderName, HeaderValue)>,
+    /// Put in place of what the app sent.
+    pub set: Vec<(HeaderName, HeaderValue)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Log {
+    pub format: LogFormat,
+    pub level: tracing::Level,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+    Text,
+    Json,
+}
