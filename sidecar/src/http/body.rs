@@ -1,0 +1,229 @@
+//! Bodies on their way through: streamed, counted against their limits, never collected.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::guard::Answering;
+use crate::upstream::Lease;
+
+/// Why a body stopped on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BodyFault {
+    #[error("the request body is larger than client_max_body_size")]
+    TooLarge,
+    #[error("the client sent nothing of its body for client_body_timeout")]
+    ClientSilent,
+    #[error("the app sent nothing of its body for proxy_read_timeout")]
+    AppSilent,
+    #[error("the client left inside its request body")]
+    ClientGone,
+    #[error("the app left inside its body")]
+    AppGone,
+}
+
+/// How far a request body has come, for whoever waits for the answer to it.
+#[derive(Debug)]
+pub struct Upload(Mutex<UploadState>);
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct UploadState {
+    pub(crate) moved: Instant,
+    pub(crate) done: bool,
+    pub(crate) fault: Option<BodyFault>,
+}
+
+impl Upload {
+    fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(UploadState { moved: Instant::now(), done: false, fault: None })))
+    }
+
+    pub(crate) fn state(&self) -> UploadState {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn update(&self, change: impl FnOnce(&mut UploadState)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// A client's body on its way to the app.
+pub struct RequestBody {
+    incoming: Incoming,
+    left: Option<u64>,
+    timeout: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+    upload: Arc<Upload>,
+}
+
+impl RequestBody {
+    /// At most `max` bytes, with no silence longer than `timeout`.
+    pub(super) fn new(incoming: Incoming, max: Option<u64>, timeout: Duration) -> Self {
+        let upload = Upload::new();
+        if incoming.is_end_stream() {
+            upload.update(|u| u.done = true);
+        }
+        Self { incoming, left: max, timeout, timer: None, upload }
+    }
+
+    pub(crate) fn upload(&self) -> Arc<Upload> {
+        Arc::clone(&self.upload)
+    }
+
+    fn fail(&self, fault: BodyFault) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        self.upload.update(|u| u.fault = Some(fault));
+        Poll::Ready(Some(Err(fault)))
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyFault;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.incoming).poll_frame(cx) {
+            Poll::Pending => {
+                let deadline = Instant::now() + this.timeout;
+                let timer = this.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+                ready!(timer.as_mut().poll(cx));
+                this.fail(BodyFault::ClientSilent)
+            }
+            Poll::Ready(None) => {
+                this.upload.update(|u| (u.done, u.moved) = (true, Instant::now()));
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(_))) => this.fail(BodyFault::ClientGone),
+            Poll::Ready(Some(Ok(frame))) => {
+                this.timer = None;
+                this.upload.update(|u| u.moved = Instant::now());
+                let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+                match this.left.as_mut().map(|left| left.checked_sub(bytes).map(|rest| *left = rest)) {
+                    Some(None) => this.fail(BodyFault::TooLarge),
+                    _ => Poll::Ready(Some(Ok(frame))),
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+/// A body on its way to the client.
+pub struct ResponseBody {
+    source: Source,
+    /// Says "answered" when the body is dropped.
+    _answering: Option<Answering>,
+}
+
+enum Source {
+    Text(Option<Bytes>),
+    App(FromApp),
+}
+
+struct FromApp {
+    incoming: Incoming,
+    timeout: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// The app's connection, given back to the pool at the body's end. Dropping it earlier closes it.
+    lease: Option<Lease>,
+}
+
+impl ResponseBody {
+    pub(super) fn text(text: Bytes) -> Self {
+        Self { source: Source::Text(Some(text)), _answering: None }
+    }
+
+    /// `timeout` is the app's longest silence.
+    pub(super) fn app(incoming: Incoming, timeout: Duration, mut lease: Option<Lease>) -> Self {
+        if incoming.is_end_stream()
+            && let Some(lease) = lease.take()
+        {
+            lease.give_back();
+        }
+        Self { source: Source::App(FromApp { incoming, timeout, timer: None, lease }), _answering: None }
+    }
+
+    pub(super) fn answering(mut self, token: Answering) -> Self {
+        self._answering = Some(token);
+        self
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyFault;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        match &mut self.get_mut().source {
+            Source::Text(text) => Poll::Ready(text.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Source::App(app) => app.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Text(text) => text.is_none(),
+            Source::App(app) => app.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, |t| t.len() as u64)),
+            Source::App(app) => app.incoming.size_hint(),
+        }
+    }
+}
+
+impl FromApp {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
+            let deadline = Instant::now() + self.timeout;
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+            ready!(timer.as_mut().poll(cx));
+            return Poll::Ready(Some(Err(BodyFault::AppSilent)));
+        };
+        self.timer = None;
+        match frame {
+            Some(Ok(frame)) => {
+                if self.incoming.is_end_stream() {
+                    self.finish();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(_)) => {
+                self.lease = None;
+                Poll::Ready(Some(Err(BodyFault::AppGone)))
+            }
+            None => {
+                self.finish();
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.give_back();
+        }
+    }
+}

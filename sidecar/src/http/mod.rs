@@ -1,0 +1,13 @@
+//! HTTP/1.1 on a client's connection: requests go to the app, opening handshakes become sessions.
+
+mod body;
+mod forward;
+mod guard;
+mod proxy;
+mod reply;
+mod serve;
+
+pub use body::{BodyFault, RequestBody, ResponseBody};
+pub use guard::Guard;
+pub use proxy::Proxy;
+pub use serve::{Connection, serve};
