@@ -1,1 +1,18 @@
-//! The pure part of Outrigger.
+//! The pure part of Outrigger: what a WebSocket session is, as bytes and time in, verdicts out.
+//!
+//! Nothing in here opens a socket, reads a clock or the environment, or draws a random number: `now` is a parameter and
+//! entropy is a seed. That is what lets the sidecar and the simulator run the very same machine.
+//!
+//! * [`relay`] joins the two byte streams of one session: start there.
+//! * [`frame`] reads frame headers and writes the few frames that a relay injects.
+//! * [`close`] has the words for the end of a session: codes, who, why.
+//! * [`limits`] is what an operator can set.
+//! * [`event`] is the account of what happened.
+//! * [`time`] is the one unit of time.
+
+pub mod close;
+pub mod event;
+pub mod frame;
+pub mod limits;
+pub mod relay;
+pub mod time;
