@@ -6,6 +6,7 @@
 //! * [`relay`] joins the two byte streams of one session: start there.
 //! * [`frame`] reads frame headers and writes the few frames that a relay injects.
 //! * [`close`] has the words for the end of a session: codes, who, why.
+//! * [`handshake`] checks the request and the answer that open a session; [`trace_context`] its `traceparent`.
 //! * [`limits`] is what an operator can set.
 //! * [`event`] is the account of what happened.
 //! * [`time`] is the one unit of time.
@@ -13,6 +14,8 @@
 pub mod close;
 pub mod event;
 pub mod frame;
+pub mod handshake;
 pub mod limits;
 pub mod relay;
 pub mod time;
+pub mod trace_context;

@@ -1,13 +1,14 @@
 //! From running to stopped: who must hear of it, and who is still there.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
 /// How far the process is on its way out; it only ever goes down this list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
 pub enum Stage {
     Running,
     /// Nothing new is accepted; what is there may finish.
@@ -19,7 +20,8 @@ pub enum Stage {
 /// The stage of the process and the number of connections and sessions that live.
 #[derive(Debug)]
 pub struct Lifecycle {
-    stage: Mutex<Stage>,
+    /// A [`Stage`] as its number: sessions look at it on every turn.
+    stage: AtomicU8,
     stopping: Arc<Notify>,
     closing: Arc<Notify>,
     live: AtomicUsize,
@@ -30,7 +32,7 @@ impl Lifecycle {
     #[expect(clippy::new_without_default, reason = "there is one, made where the process starts")]
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
-            stage: Mutex::new(Stage::Running),
+            stage: AtomicU8::new(Stage::Running as u8),
             stopping: Arc::default(),
             closing: Arc::default(),
             live: AtomicUsize::new(0),
@@ -39,15 +41,16 @@ impl Lifecycle {
     }
 
     pub fn stage(&self) -> Stage {
-        *self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+        match self.stage.load(Ordering::Acquire) {
+            0 => Stage::Running,
+            1 => Stage::Stopping,
+            _ => Stage::Closing,
+        }
     }
 
     /// Moves on to `stage` and wakes whoever waits for it. Going back does nothing.
     pub fn advance(&self, stage: Stage) {
-        {
-            let mut now = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
-            *now = stage.max(*now);
-        }
+        self.stage.fetch_max(stage as u8, Ordering::AcqRel);
         if stage >= Stage::Stopping {
             self.stopping.notify_waiters();
         }

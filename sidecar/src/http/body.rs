@@ -149,6 +149,10 @@ impl ResponseBody {
         Self { source: Source::Text(Some(text)), _answering: None }
     }
 
+    pub(super) fn empty() -> Self {
+        Self { source: Source::Text(None), _answering: None }
+    }
+
     /// `timeout` is the app's longest silence.
     pub(super) fn app(incoming: Incoming, timeout: Duration, mut lease: Option<Lease>) -> Self {
         if incoming.is_end_stream()

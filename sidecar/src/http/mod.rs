@@ -3,6 +3,7 @@
 mod body;
 mod forward;
 mod guard;
+mod origin;
 mod proxy;
 mod reply;
 mod serve;

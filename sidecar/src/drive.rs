@@ -1,0 +1,359 @@
+//! The I/O loop around [`Relay`]: two streams, one read buffer per thread, and only what a socket would not take.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use outrigger_shared::close::{Cause, Side};
+use outrigger_shared::event::Event;
+use outrigger_shared::frame::HOLD_LIMIT;
+use outrigger_shared::relay::{Received, Relay, WriteHalf};
+use outrigger_shared::time::Micros;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::futures::OwnedNotified;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::net::Stream;
+use crate::session::{Account, Ending};
+use crate::transport::Transport;
+
+/// Bytes taken from a socket at once.
+const READ_BYTES: usize = 64 * 1024;
+/// Reads of one session in a row, both directions, before others of its thread get their turn.
+const READS_PER_TURN: usize = 32;
+
+thread_local! {
+    /// The start of a frame whose rest has not come goes in front of what is read next.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; HOLD_LIMIT + READ_BYTES]);
+}
+
+/// One side's stream and what waits in front of and behind it.
+struct Port<S> {
+    io: Transport<S>,
+    /// Came from this side and has not been through the relay: early bytes, later at most the start of a frame.
+    held: Vec<u8>,
+    /// Goes to this side, from `written` on.
+    pending: Vec<u8>,
+    written: usize,
+    flushing: bool,
+    /// Our write half is shut down.
+    finished: bool,
+    /// The socket has failed or is not written to any more.
+    dead: bool,
+}
+
+impl<S: Stream> Port<S> {
+    fn new(io: Transport<S>, early: Vec<u8>) -> Self {
+        Self { io, held: early, pending: Vec::new(), written: 0, flushing: false, finished: false, dead: false }
+    }
+
+    fn waiting(&self) -> usize {
+        self.pending.len() - self.written
+    }
+
+    /// Writes as much as the socket takes and keeps the rest.
+    fn send(&mut self, cx: &mut Context<'_>, mut bytes: &[u8]) -> io::Result<()> {
+        if self.dead || self.finished {
+            return Ok(());
+        }
+        while self.pending.is_empty() && !bytes.is_empty() {
+            match Pin::new(&mut self.io).poll_write(cx, bytes) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(n)) => bytes = &bytes[n..],
+                Poll::Ready(Err(e)) => return Err(e),
+                Poll::Pending => break,
+            }
+        }
+        self.flushing = true;
+        self.pending.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Writes what waits. `Ok(true)` when something was taken.
+    fn drain(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        let before = self.written;
+        while self.written < self.pending.len() {
+            match Pin::new(&mut self.io).poll_write(cx, &self.pending[self.written..]) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(n)) => self.written += n,
+                Poll::Ready(Err(e)) => return Err(e),
+                Poll::Pending => return Ok(self.written > before),
+            }
+        }
+        let took = self.written > before;
+        // A new Vec, not `clear`: an idle session keeps no room for what once had to wait.
+        self.pending = Vec::new();
+        self.written = 0;
+        if self.flushing {
+            match Pin::new(&mut self.io).poll_flush(cx) {
+                Poll::Ready(result) => {
+                    result?;
+                    self.flushing = false;
+                }
+                Poll::Pending => {}
+            }
+        }
+        Ok(took)
+    }
+
+    fn flushed(&self) -> bool {
+        self.dead || (self.pending.is_empty() && !self.flushing)
+    }
+}
+
+/// A session in motion; done when both sockets can be dropped.
+pub(crate) struct Drive<S> {
+    client: Port<S>,
+    app: Port<S>,
+    relay: Relay,
+    epoch: Instant,
+    timer: Pin<Box<Sleep>>,
+    /// The timer will wake this task; it need not be polled again until it has rung.
+    armed: bool,
+    /// Rings when the process asks what is left to close; `None` once it has.
+    closing: Option<Pin<Box<OwnedNotified>>>,
+    ending: Ending,
+    account: Account,
+    begun: bool,
+}
+
+impl<S: Stream> Drive<S> {
+    /// `epoch` is the zero of the relay's time. Each side comes with the bytes that were read from it already.
+    pub(crate) fn new(
+        client: (Transport<S>, Vec<u8>),
+        app: (Transport<S>, Vec<u8>),
+        relay: Relay,
+        epoch: Instant,
+        ending: Ending,
+        account: Account,
+    ) -> Self {
+        Self {
+            client: Port::new(client.0, client.1),
+            app: Port::new(app.0, app.1),
+            relay,
+            epoch,
+            timer: Box::pin(sleep_until(epoch)),
+            armed: false,
+            closing: Some(Box::pin(ending.closing())),
+            ending,
+            account,
+            begun: false,
+        }
+    }
+}
+
+impl<S: Stream> Future for Drive<S> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        BUFFER.with_borrow_mut(|buffer| this.turn(cx, buffer))
+    }
+}
+
+impl<S: Stream> Drive<S> {
+    fn now(&self) -> Micros {
+        let elapsed = Instant::now().saturating_duration_since(self.epoch);
+        Micros(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX))
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<()> {
+        let mut now = self.now();
+        if !self.begun {
+            self.begin(cx, now);
+        }
+        self.asked_to_close(cx, now);
+        let mut reads = 0;
+        loop {
+            if self.relay.deadline().is_some_and(|at| at <= now) {
+                self.with_events(|relay, events| relay.handle_timeout(now, events));
+                self.inject(cx, now);
+            }
+            let mut moved = self.pull(cx, Side::Client, buffer, now, &mut reads);
+            moved |= self.pull(cx, Side::App, buffer, now, &mut reads);
+            for side in Side::BOTH {
+                moved |= self.push(cx, side, now);
+            }
+            if self.relay.end().is_some() && self.all_out(now) {
+                self.account.close(&self.relay);
+                return Poll::Ready(());
+            }
+            if reads >= READS_PER_TURN {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if !moved {
+                if !self.arm(cx) {
+                    return Poll::Pending;
+                }
+                now = self.now();
+            }
+        }
+    }
+
+    /// Whether nothing keeps the sockets open any more, now that the session is over.
+    fn all_out(&self, now: Micros) -> bool {
+        let sent = |port: &Port<S>| port.dead || (port.flushed() && port.finished);
+        let late = self.relay.deadline().is_none_or(|at| at <= now);
+        late || (sent(&self.client) && sent(&self.app))
+    }
+
+    /// What was read before the relay began goes first.
+    fn begin(&mut self, cx: &mut Context<'_>, now: Micros) {
+        self.begun = true;
+        for side in Side::BOTH {
+            let early = std::mem::take(&mut self.port(side).held);
+            self.relay_bytes(cx, side, &early, now);
+        }
+        if let Some(closing) = &mut self.closing {
+            // Polled once, to register this task; from then on the stage tells, which costs no lock.
+            let _ = closing.as_mut().poll(cx);
+        }
+    }
+
+    /// Sets the timer to the relay's deadline. `true` when the deadline is already there.
+    fn arm(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(at) = self.relay.deadline() else { return false };
+        let at = self.epoch + Duration::from_micros(at.0);
+        // The deadline moves with every message. The timer is moved only when it has to ring earlier; when it rings
+        // too early it is set again.
+        if self.armed && !self.timer.is_elapsed() && at >= self.timer.deadline() {
+            return false;
+        }
+        self.timer.as_mut().reset(at);
+        self.armed = self.timer.as_mut().poll(cx).is_pending();
+        !self.armed
+    }
+
+    fn asked_to_close(&mut self, cx: &mut Context<'_>, now: Micros) {
+        if self.closing.is_none() || !self.ending.is_closing() {
+            return;
+        }
+        self.closing = None;
+        let code = self.ending.code();
+        self.with_events(|relay, events| relay.close(Cause::Shutdown, code, None, now, events));
+        self.inject(cx, now);
+    }
+
+    /// Reads from a side for as long as the relay lets it, and passes on what it says. `true` when anything happened.
+    fn pull(&mut self, cx: &mut Context<'_>, from: Side, buffer: &mut [u8], now: Micros, reads: &mut usize) -> bool {
+        let mut moved = false;
+        while *reads < READS_PER_TURN {
+            let waiting = self.port(from.peer()).waiting();
+            if self.port(from).dead || !self.relay.may_read(from, waiting, now) {
+                break;
+            }
+            let port = self.port(from);
+            let held = port.held.len();
+            buffer[..held].copy_from_slice(&port.held);
+            let mut fresh = ReadBuf::new(&mut buffer[held..]);
+            match Pin::new(&mut port.io).poll_read(cx, &mut fresh) {
+                Poll::Pending => break,
+                Poll::Ready(Err(_)) => self.fail(cx, from, now),
+                Poll::Ready(Ok(())) if fresh.filled().is_empty() => {
+                    self.with_events(|relay, events| relay.eof(from, now, events));
+                    self.inject(cx, now);
+                }
+                Poll::Ready(Ok(())) => {
+                    let end = held + fresh.filled().len();
+                    port.held = Vec::new();
+                    self.relay_bytes(cx, from, &buffer[..end], now);
+                }
+            }
+            *reads += 1;
+            moved = true;
+        }
+        moved
+    }
+
+    /// Takes contiguous bytes of a side through the relay; what it wants to see again is held.
+    fn relay_bytes(&mut self, cx: &mut Context<'_>, from: Side, mut bytes: &[u8], now: Micros) {
+        while !bytes.is_empty() {
+            match self.with_events(|relay, events| relay.receive(from, bytes, now, events)) {
+                Received::Forward(n) => {
+                    self.send(cx, from.peer(), &bytes[..n], now);
+                    bytes = &bytes[n..];
+                }
+                Received::Discard(n) => bytes = &bytes[n..],
+                Received::More => {
+                    self.port(from).held = bytes.to_vec();
+                    bytes = &[];
+                }
+            }
+            self.inject(cx, now);
+        }
+    }
+
+    /// Sends whatever the relay has of its own to say.
+    fn inject(&mut self, cx: &mut Context<'_>, now: Micros) {
+        for to in Side::BOTH {
+            while let Some(frame) = self.with_events(|relay, events| relay.poll_transmit(to, now, events)) {
+                self.send(cx, to, &frame, now);
+            }
+        }
+    }
+
+    fn send(&mut self, cx: &mut Context<'_>, to: Side, bytes: &[u8], now: Micros) {
+        let port = self.port(to);
+        match port.send(cx, bytes) {
+            Ok(()) if port.waiting() == 0 => {}
+            Ok(()) => self.relay.write_blocked(to, now),
+            Err(_) => self.fail(cx, to, now),
+        }
+    }
+
+    /// Writes what waits for a side, then shuts its write half down if the relay says so. `true` when anything happened.
+    fn push(&mut self, cx: &mut Context<'_>, to: Side, now: Micros) -> bool {
+        let port = self.port(to);
+        if port.dead || port.finished {
+            return false;
+        }
+        let took = match port.drain(cx) {
+            Ok(took) => took,
+            Err(_) => {
+                self.fail(cx, to, now);
+                return true;
+            }
+        };
+        if took {
+            let left = port.waiting();
+            self.relay.write_progress(to, now, left);
+        }
+        let port = self.port(to);
+        if !port.flushed() || self.relay.write_half(to) == WriteHalf::Open {
+            return took;
+        }
+        let port = self.port(to);
+        match Pin::new(&mut port.io).poll_shutdown(cx) {
+            Poll::Pending => took,
+            Poll::Ready(_) => {
+                // A failure says that the peer is gone, which reading tells as well, and with its cause.
+                port.finished = true;
+                true
+            }
+        }
+    }
+
+    fn fail(&mut self, cx: &mut Context<'_>, side: Side, now: Micros) {
+        let port = self.port(side);
+        port.dead = true;
+        port.pending = Vec::new();
+        port.written = 0;
+        self.with_events(|relay, events| relay.failed(side, now, events));
+        self.inject(cx, now);
+    }
+
+    fn port(&mut self, side: Side) -> &mut Port<S> {
+        match side {
+            Side::Client => &mut self.client,
+            Side::App => &mut self.app,
+        }
+    }
+
+    fn with_events<T>(&mut self, call: impl FnOnce(&mut Relay, &mut dyn FnMut(Event)) -> T) -> T {
+        let account = &mut self.account;
+        call(&mut self.relay, &mut |event| account.event(event))
+    }
+}

@@ -1,0 +1,298 @@
+//! What becomes of a request: an answer of the app, an upgrade, or a refusal that says why.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::header::{HOST, HeaderMap, SEC_WEBSOCKET_PROTOCOL};
+use http::{Method, Request, Response, StatusCode, Version, request};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use outrigger_shared::close::CloseCode;
+use outrigger_shared::handshake::{Ask, Negotiated, check_answer, classify};
+use outrigger_shared::limits::Policy;
+use tokio::time::Instant;
+
+use super::body::{RequestBody, ResponseBody};
+use super::forward::{Sender, mark_upgrade, to_app, to_client};
+use super::guard::Guard;
+use super::origin;
+use super::reply::{and_close, reply};
+use super::serve::Connection;
+use crate::config::{Access, Config, HttpLimits, Inspect, ResponseHeaders};
+use crate::lifecycle::{Lifecycle, Stage};
+use crate::listen::Permit;
+use crate::net::Net;
+use crate::session::{self, Account, Ending, Kind, Who};
+use crate::transport::Transport;
+use crate::upstream::{SendError, Upstream};
+
+/// Everything that all connections of the process share.
+pub struct Proxy<N> {
+    net: N,
+    upstream: Upstream<N>,
+    lifecycle: Arc<Lifecycle>,
+    http: HttpLimits,
+    access: Access,
+    headers: Arc<ResponseHeaders>,
+    inspect: Inspect,
+    policy: Arc<Policy>,
+    shutdown_code: CloseCode,
+    read_timeout: Duration,
+    send_timeout: Duration,
+    sessions: AtomicU64,
+}
+
+impl<N: Net> Proxy<N> {
+    pub fn new(net: N, config: &Config, upstream: Upstream<N>, lifecycle: Arc<Lifecycle>) -> Self {
+        Self {
+            net,
+            upstream,
+            lifecycle,
+            http: config.http.clone(),
+            access: config.access.clone(),
+            headers: Arc::new(config.headers.clone()),
+            inspect: config.session.inspect,
+            policy: Arc::new(session::policy(&config.session, &config.dial)),
+            shutdown_code: CloseCode(config.session.close_codes.shutdown),
+            read_timeout: config.dial.read_timeout,
+            send_timeout: config.dial.send_timeout,
+            sessions: AtomicU64::new(1),
+        }
+    }
+
+    pub(crate) fn tls_handshake_timeout(&self) -> Duration {
+        self.http.tls_handshake_timeout
+    }
+
+    pub(super) fn http_limits(&self) -> &HttpLimits {
+        &self.http
+    }
+
+    /// How long a client may take nothing of its answer.
+    pub(super) fn client_write_timeout(&self) -> Duration {
+        self.send_timeout
+    }
+
+    pub(super) fn response_headers(&self) -> Arc<ResponseHeaders> {
+        Arc::clone(&self.headers)
+    }
+
+    pub fn lifecycle(&self) -> &Arc<Lifecycle> {
+        &self.lifecycle
+    }
+
+    pub fn net(&self) -> &N {
+        &self.net
+    }
+
+    pub fn upstream(&self) -> &Upstream<N> {
+        &self.upstream
+    }
+
+    /// Answers one request. Never fails: what goes wrong becomes an answer.
+    pub(super) async fn handle(&self, mut request: Request<Incoming>, connection: &Connection) -> Response<ResponseBody> {
+        let Some(permit) = &connection.permit else {
+            return and_close(self.refuse(StatusCode::SERVICE_UNAVAILABLE, "There are too many connections."));
+        };
+        if *request.method() == Method::CONNECT {
+            return and_close(self.refuse(StatusCode::NOT_IMPLEMENTED, "This is no forward proxy."));
+        }
+        if let Err(why) = check_host(&request) {
+            return and_close(self.refuse(StatusCode::BAD_REQUEST, why));
+        }
+        let on_upgrade = hyper::upgrade::on(&mut request);
+        let (mut parts, body) = request.into_parts();
+        let ask = classify(&parts);
+        let host = header_text(&parts.headers, &HOST);
+        let sender = Sender {
+            addr: connection.peer,
+            scheme: if connection.tls { "https" } else { "http" },
+            trusted: &self.access.trusted_proxies,
+        };
+        match ask {
+            Ask::Refused(refusal) => and_close(self.refuse(refusal.status(), &sentence(&refusal))),
+            Ask::Plain => {
+                to_app(&mut parts, sender, || self.entropy());
+                self.forward(parts, body).await
+            }
+            Ask::WebSocket { key } => {
+                if !origin::allowed(self.access.allowed_origins.as_deref(), &parts.headers) {
+                    return self.refuse(StatusCode::FORBIDDEN, "This origin may not open a session.");
+                }
+                if self.lifecycle.stage() != Stage::Running {
+                    return and_close(self.refuse(StatusCode::SERVICE_UNAVAILABLE, "This server is shutting down."));
+                }
+                let who = Who {
+                    id: self.sessions.fetch_add(1, Ordering::Relaxed),
+                    client: connection.peer,
+                    scheme: if connection.tls { "wss" } else { "ws" },
+                    host,
+                    path: parts.uri.path().into(),
+                    protocol: None,
+                };
+                to_app(&mut parts, sender, || self.entropy());
+                mark_upgrade(&mut parts.headers);
+                self.upgrade(parts, body, on_upgrade, &key, who, permit).await
+            }
+        }
+    }
+
+    /// An ordinary request.
+    async fn forward(&self, parts: request::Parts, body: Incoming) -> Response<ResponseBody> {
+        let announced = body.size_hint().lower();
+        if self.http.max_body.is_some_and(|max| announced > max) {
+            return and_close(self.refuse(StatusCode::PAYLOAD_TOO_LARGE, "The request body is larger than is allowed."));
+        }
+        let body = RequestBody::new(body, self.http.max_body, self.http.body_timeout);
+        match self.upstream.send(Request::from_parts(parts, body)).await {
+            Err(error) => self.failed(&error),
+            Ok((response, _)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                self.refuse(StatusCode::BAD_GATEWAY, "The app switched protocols without being asked.")
+            }
+            Ok((response, lease)) => {
+                let (mut parts, body) = response.into_parts();
+                to_client(&mut parts);
+                Response::from_parts(parts, ResponseBody::app(body, self.read_timeout, Some(lease)))
+            }
+        }
+    }
+
+    /// A valid opening handshake.
+    async fn upgrade(
+        &self,
+        parts: request::Parts,
+        body: Incoming,
+        on_client: OnUpgrade,
+        key: &[u8],
+        mut who: Who,
+        permit: &Arc<Permit>,
+    ) -> Response<ResponseBody> {
+        let body = RequestBody::new(body, Some(0), self.http.body_timeout);
+        let mut response = match self.upstream.open(Request::from_parts(parts, body)).await {
+            Ok(response) => response,
+            Err(error) => return self.failed(&error),
+        };
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            // A refusal is passed on. The app's connection was opened for this and ends with it.
+            let (mut parts, body) = response.into_parts();
+            to_client(&mut parts);
+            return Response::from_parts(parts, ResponseBody::app(body, self.read_timeout, None));
+        }
+        let on_app = hyper::upgrade::on(&mut response);
+        let (mut parts, _) = response.into_parts();
+        let negotiated = match check_answer(&parts, key) {
+            Ok(negotiated) => negotiated,
+            Err(fault) => {
+                tracing::warn!(session = who.id, %fault, "the app's upgrade is not believed");
+                return self.refuse(StatusCode::BAD_GATEWAY, "The app gave no valid answer.");
+            }
+        };
+        if negotiated == Negotiated::Unknown {
+            tracing::warn!(session = who.id, "an unknown extension is in force: the session is relayed blind");
+        }
+        who.protocol = Some(header_text(&parts.headers, &SEC_WEBSOCKET_PROTOCOL)).filter(|p| !p.is_empty());
+        to_client(&mut parts);
+        mark_upgrade(&mut parts.headers);
+
+        let kind = match self.inspect {
+            Inspect::Frames => Kind::WebSocket(negotiated),
+            Inspect::Off => Kind::Raw,
+        };
+        let setup = self.setup(who, kind, permit);
+        let net = self.net.clone();
+        self.net.spawn(async move {
+            match (on_client.await, on_app.await) {
+                (Ok(client), Ok(app)) => session::spawn(&net, client_parts::<N>(client), app_parts::<N>(app), setup),
+                (Err(error), _) | (_, Err(error)) => tracing::debug!(%error, "a peer left before its session began"),
+            }
+        });
+        Response::from_parts(parts, ResponseBody::empty())
+    }
+
+    /// A raw session on a `tls` listener, its dial included.
+    pub(crate) async fn raw(&self, client: Transport<N::Stream>, connection: Connection) {
+        let Some(permit) = &connection.permit else { return };
+        let app = match self.upstream.dial().await {
+            Ok(app) => app,
+            Err(error) => {
+                tracing::warn!(client = %connection.peer, %error, "the app cannot be dialled");
+                return;
+            }
+        };
+        let who = Who {
+            id: self.sessions.fetch_add(1, Ordering::Relaxed),
+            client: connection.peer,
+            scheme: "tls",
+            host: Box::default(),
+            path: Box::default(),
+            protocol: None,
+        };
+        let setup = self.setup(who, Kind::Raw, permit);
+        session::spawn(&self.net, (client, Vec::new()), (app, Vec::new()), setup);
+    }
+
+    fn setup(&self, who: Who, kind: Kind, permit: &Arc<Permit>) -> session::Setup {
+        let ending = Ending::new(Arc::clone(&self.lifecycle), self.shutdown_code);
+        let account = Account::new(who, Instant::now(), Arc::clone(permit), self.lifecycle.enter());
+        session::Setup { policy: Arc::clone(&self.policy), ending, kind, account }
+    }
+
+    fn refuse(&self, status: StatusCode, why: &str) -> Response<ResponseBody> {
+        reply(status, why, self.net.wall_clock())
+    }
+
+    fn failed(&self, error: &SendError) -> Response<ResponseBody> {
+        let response = self.refuse(error.status(), error.for_client());
+        if let SendError::Body(_) = error {
+            // The rest of the body is still to come and nobody will read it.
+            return and_close(response);
+        }
+        tracing::warn!(status = error.status().as_u16(), %error, "the app gave no answer");
+        response
+    }
+
+    fn entropy(&self) -> [u8; 24] {
+        let mut bytes = [0; 24];
+        self.net.entropy(&mut bytes);
+        bytes
+    }
+}
+
+/// Exactly one Host, or none in HTTP/1.0 (RFC 9112 §3.2).
+fn check_host(request: &Request<Incoming>) -> Result<(), &'static str> {
+    match request.headers().get_all(HOST).iter().count() {
+        1 => Ok(()),
+        0 if request.version() == Version::HTTP_10 => Ok(()),
+        0 => Err("The request has no Host header."),
+        _ => Err("The request has more than one Host header."),
+    }
+}
+
+fn header_text(headers: &HeaderMap, name: &http::HeaderName) -> Box<str> {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().into()
+}
+
+fn sentence(error: &impl std::error::Error) -> String {
+    let text = error.to_string();
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).chain(['.']).collect())
+}
+
+/// The client's stream without hyper and its time limits, and the bytes that came behind the request.
+fn client_parts<N: Net>(upgraded: Upgraded) -> (Transport<N::Stream>, Vec<u8>) {
+    let parts = upgraded
+        .downcast::<TokioIo<Guard<Transport<N::Stream>>>>()
+        .unwrap_or_else(|_| unreachable!("hyper gives back the stream that it was given"));
+    (parts.io.into_inner().into_inner(), parts.read_buf.to_vec())
+}
+
+/// The app's stream without hyper, and the bytes that came behind its 101.
+fn app_parts<N: Net>(upgraded: Upgraded) -> (Transport<N::Stream>, Vec<u8>) {
+    let parts = upgraded
+        .downcast::<TokioIo<Transport<N::Stream>>>()
+        .unwrap_or_else(|_| unreachable!("hyper gives back the stream that it was given"));
+    (parts.io.into_inner(), parts.read_buf.to_vec())
+}

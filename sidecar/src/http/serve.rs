@@ -1,0 +1,89 @@
+//! One client connection, from its first byte to its last request or its upgrade.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use tower::{ServiceExt, service_fn};
+
+use super::forward::decorate;
+use super::guard::{Guard, Limits};
+use super::proxy::Proxy;
+use crate::lifecycle::Stage;
+use crate::listen::Permit;
+use crate::net::Net;
+use crate::transport::Transport;
+
+/// hyper takes no smaller buffer.
+const MIN_BUFFER_BYTES: usize = 8192;
+
+/// What is known of a client's connection.
+#[derive(Debug)]
+pub struct Connection {
+    pub peer: SocketAddr,
+    /// Whether TLS ended here.
+    pub tls: bool,
+    /// Its place among those that are allowed; `None` where there was none left, and everything is answered 503.
+    pub permit: Option<Arc<Permit>>,
+}
+
+/// Serves requests until the connection ends, is upgraded, or the process stops.
+pub async fn serve<N: Net>(proxy: Arc<Proxy<N>>, io: Transport<N::Stream>, connection: Connection) {
+    let limits = proxy.http_limits();
+    let idle = limits.keepalive_timeout.unwrap_or_default();
+    let write = proxy.client_write_timeout();
+    let (guard, progress) = Guard::new(io, Limits { header: limits.header_timeout, idle, write });
+    let connection = Arc::new(connection);
+
+    let headers = proxy.response_headers();
+    let handler = Arc::clone(&proxy);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let answering = progress.request();
+        let (proxy, connection) = (Arc::clone(&handler), Arc::clone(&connection));
+        async move {
+            let response = proxy.handle(request, &connection).await;
+            Ok::<_, Infallible>(response.map(|body| body.answering(answering)))
+        }
+    })
+    .map_response(move |mut response| {
+        decorate(response.headers_mut(), &headers);
+        response
+    });
+
+    let mut connection = pin!(
+        http1::Builder::new()
+            .preserve_header_case(true)
+            .auto_date_header(false)
+            .header_read_timeout(None)
+            .keep_alive(limits.keepalive_timeout.is_some())
+            .max_header_size(limits.max_header)
+            .max_buf_size(limits.max_header.max(MIN_BUFFER_BYTES))
+            .serve_connection(TokioIo::new(guard), TowerToHyperService::new(service))
+            .with_upgrades()
+    );
+    let lifecycle = proxy.lifecycle();
+    let mut stopping = pin!(lifecycle.reached(Stage::Stopping));
+    let mut closing = pin!(lifecycle.reached(Stage::Closing));
+    let mut told = false;
+    let result = poll_fn(|cx| {
+        if !told && stopping.as_mut().poll(cx).is_ready() {
+            told = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        if closing.as_mut().poll(cx).is_ready() {
+            return std::task::Poll::Ready(Ok(()));
+        }
+        connection.as_mut().poll(cx)
+    })
+    .await;
+    if let Err(error) = result {
+        tracing::debug!(%error, "a client's connection ended badly");
+    }
+}

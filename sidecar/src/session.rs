@@ -1,0 +1,159 @@
+//! One session's story: from the sockets of an upgrade to the line in the log that says how it ended.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use outrigger_shared::close::CloseCode;
+use outrigger_shared::event::Event;
+use outrigger_shared::handshake::Negotiated;
+use outrigger_shared::limits::{self, Policy};
+use outrigger_shared::relay::{self, Relay};
+use outrigger_shared::time::Micros;
+use tokio::sync::futures::OwnedNotified;
+use tokio::time::Instant;
+
+use crate::config::{self, Dial, SessionConfig};
+use crate::drive::Drive;
+use crate::lifecycle::{Lifecycle, Live, Stage};
+use crate::listen::Permit;
+use crate::net::Net;
+use crate::telemetry;
+use crate::transport::Transport;
+
+/// What the process says to a session that is left when it stops.
+#[derive(Debug, Clone)]
+pub(crate) struct Ending {
+    lifecycle: Arc<Lifecycle>,
+    code: CloseCode,
+}
+
+impl Ending {
+    pub(crate) fn new(lifecycle: Arc<Lifecycle>, code: CloseCode) -> Self {
+        Self { lifecycle, code }
+    }
+
+    pub(crate) fn closing(&self) -> OwnedNotified {
+        self.lifecycle.closing()
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.lifecycle.stage() == Stage::Closing
+    }
+
+    pub(crate) fn code(&self) -> CloseCode {
+        self.code
+    }
+}
+
+/// Who a session is, for the account of it. Idle sessions hold this, so it is kept short.
+#[derive(Debug)]
+pub(crate) struct Who {
+    pub(crate) id: u64,
+    pub(crate) client: SocketAddr,
+    /// `ws`, `wss` or `tls`.
+    pub(crate) scheme: &'static str,
+    /// Host and path without the query, which may hold secrets; empty on raw listeners.
+    pub(crate) host: Box<str>,
+    pub(crate) path: Box<str>,
+    pub(crate) protocol: Option<Box<str>>,
+}
+
+/// Where a session's events go, and what lives as long as the session does.
+pub(crate) struct Account {
+    who: Who,
+    opened: Instant,
+    _permit: Arc<Permit>,
+    _live: Live,
+}
+
+impl Account {
+    pub(crate) fn new(who: Who, opened: Instant, permit: Arc<Permit>, live: Live) -> Self {
+        telemetry::session_event(&who, &Event::SessionOpened);
+        Self { who, opened, _permit: permit, _live: live }
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        telemetry::session_event(&self.who, &event);
+    }
+
+    /// The session is over and its counters are final.
+    pub(crate) fn close(&mut self, relay: &Relay) {
+        telemetry::session_ended(&self.who, self.opened.elapsed(), relay);
+    }
+}
+
+/// What runs between the two sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Frames, with this extension in force.
+    WebSocket(Negotiated),
+    /// Bytes of which nothing is known.
+    Raw,
+}
+
+/// Everything a session needs besides its sockets.
+pub(crate) struct Setup {
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) ending: Ending,
+    pub(crate) kind: Kind,
+    pub(crate) account: Account,
+}
+
+/// Starts a task that relays until the session is over. Each side comes with the bytes that were read from it
+/// already; they go first.
+pub(crate) fn spawn<N: Net>(
+    net: &N,
+    client: (Transport<N::Stream>, Vec<u8>),
+    app: (Transport<N::Stream>, Vec<u8>),
+    setup: Setup,
+) {
+    let Setup { policy, ending, kind, account } = setup;
+    let epoch = account.opened;
+    let start = Micros::default();
+    let relay = match kind {
+        Kind::WebSocket(negotiated @ (Negotiated::Plain | Negotiated::PermessageDeflate)) => {
+            let negotiated = relay::Negotiated { permessage_deflate: negotiated == Negotiated::PermessageDeflate };
+            Relay::websocket(policy, negotiated, net.seed(), start)
+        }
+        // What an unknown extension does to frames cannot be checked, and must not be called a violation.
+        Kind::WebSocket(Negotiated::Unknown) | Kind::Raw => Relay::raw(policy, start),
+    };
+    // A task of its own: the one that shook hands holds room for hyper's state as long as it lives.
+    net.spawn(Drive::new(client, app, relay, epoch, ending, account));
+}
+
+/// The shared machine's policy out of the configuration.
+pub(crate) fn policy(session: &SessionConfig, dial: &Dial) -> Policy {
+    let keepalive = |interval: Option<Duration>| {
+        interval.map(|interval| limits::Keepalive { interval, pong_timeout: session.keepalive.pong_timeout })
+    };
+    let codes = &session.close_codes;
+    Policy {
+        idle_timeout: Some(dial.read_timeout),
+        send_timeout: Some(dial.send_timeout),
+        keepalive_client: keepalive(session.keepalive.client),
+        keepalive_app: keepalive(session.keepalive.app),
+        close_timeout: session.close_timeout,
+        max_message_size: session.max_message,
+        max_frame_size: session.max_frame,
+        max_fragments: session.max_fragments,
+        message_rate: session.rates.messages.map(|r| limits::Rate { per_second: r.per_second, burst: r.burst }),
+        byte_rate: session.rates.bytes.map(|per_second| limits::ByteRate { per_second, burst: per_second }),
+        over_rate: match session.rates.over {
+            config::OverRate::Slow => limits::OverRate::Slow,
+            config::OverRate::Close => limits::OverRate::Close,
+        },
+        max_lifetime: session.lifetime.map(|l| l.max),
+        lifetime_jitter_percent: session.lifetime.map_or(0, |l| l.jitter_percent),
+        write_buffer: session.write_buffer,
+        codes: limits::CloseCodes {
+            idle: CloseCode(codes.idle),
+            lifetime: CloseCode(codes.lifetime),
+            rate: CloseCode(codes.rate),
+            app_gone: CloseCode(codes.app_gone),
+            app_silent: CloseCode(codes.app_silent),
+            ..limits::CloseCodes::default()
+        },
+    }
+}

@@ -1,0 +1,94 @@
+//! Structured logs on stderr: text on a terminal, JSON otherwise.
+
+use std::io::{IsTerminal, stderr};
+use std::time::Duration;
+
+use outrigger_shared::close::Side;
+use outrigger_shared::event::Event;
+use outrigger_shared::relay::Relay;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt;
+
+use crate::config::{Log, LogFormat};
+use crate::session::Who;
+
+/// Sends everything at `log.level` and above to stderr. A second call changes nothing.
+pub fn init(log: Log) {
+    let terminal = stderr().is_terminal();
+    let json = match log.format {
+        LogFormat::Auto => !terminal,
+        LogFormat::Text => false,
+        LogFormat::Json => true,
+    };
+    let builder = fmt().with_writer(stderr).with_max_level(LevelFilter::from_level(log.level)).with_target(false);
+    // Fails only where a subscriber is set already, which is what the caller wants.
+    let _ = if json {
+        tracing::subscriber::set_global_default(builder.json().flatten_event(true).with_current_span(false).finish())
+    } else {
+        tracing::subscriber::set_global_default(builder.with_ansi(terminal).finish())
+    };
+}
+
+/// One step in a session's life. Steps that are an operator's business are warnings, the others are for debugging.
+pub(crate) fn session_event(who: &Who, event: &Event) {
+    let session = who.id;
+    match event {
+        Event::SessionOpened => {
+            tracing::debug!(session, client = %who.client, scheme = who.scheme, host = %who.host, path = %who.path, "session opened");
+        }
+        Event::Backpressure { from, on } => tracing::debug!(session, from = from.as_str(), on, "backpressure"),
+        Event::PingSent { to } => tracing::trace!(session, to = to.as_str(), "keepalive ping sent"),
+        Event::PongReceived { from, rtt } => {
+            tracing::trace!(session, from = from.as_str(), rtt_us = micros(*rtt), "keepalive pong received");
+        }
+        Event::CloseReceived { from, code } => {
+            tracing::debug!(session, from = from.as_str(), code = code.0, "close received");
+        }
+        Event::CloseSent { to, code } => tracing::debug!(session, to = to.as_str(), code = code.0, "close sent"),
+        Event::LimitHit { from, limit } => {
+            tracing::warn!(session, from = from.as_str(), limit = limit.as_str(), "limit hit");
+        }
+        Event::RateLimited { from, on } => tracing::debug!(session, from = from.as_str(), on, "rate limited"),
+        Event::Violation { from, what } => {
+            tracing::warn!(session, from = from.as_str(), what = %what, "protocol violation");
+        }
+        // The line with all the figures follows from `session_ended`.
+        _ => {}
+    }
+}
+
+/// The one line per session.
+pub(crate) fn session_ended(who: &Who, lived: Duration, relay: &Relay) {
+    let Some(end) = relay.end() else { return };
+    let (client, app) = (relay.stats(Side::Client), relay.stats(Side::App));
+    tracing::info!(
+        session = who.id,
+        client = %who.client,
+        scheme = who.scheme,
+        host = %who.host,
+        path = %who.path,
+        subprotocol = who.protocol.as_deref(),
+        duration_ms = millis(lived),
+        by = end.by.as_str(),
+        cause = end.cause.as_str(),
+        side = end.cause.side().map(Side::as_str),
+        reason = %end.cause,
+        client_code = end.client_code.map(|c| c.0),
+        app_code = end.app_code.map(|c| c.0),
+        client_messages = client.text + client.binary,
+        client_bytes = client.bytes,
+        app_messages = app.text + app.binary,
+        app_bytes = app.bytes,
+        client_ping_rtt_us = client.ping_rtt.map(micros),
+        app_ping_rtt_us = app.ping_rtt.map(micros),
+        "session ended"
+    );
+}
+
+fn micros(d: Duration) -> u64 {
+    u64::try_from(d.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn millis(d: Duration) -> u64 {
+    u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
+}

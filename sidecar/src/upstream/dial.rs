@@ -1,0 +1,82 @@
+//! One connection to the app.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::time::{Instant, timeout_at};
+
+use crate::config::Target;
+use crate::net::{Endpoint, Net};
+use crate::tls::{self, HandshakeError};
+use crate::transport::Transport;
+
+/// Why no connection came about.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    #[error("the app's name does not resolve: {0}")]
+    Resolve(io::Error),
+    #[error("the app cannot be reached: {0}")]
+    Connect(io::Error),
+    #[error("the app did not accept a connection within {0:?}")]
+    Timeout(Duration),
+    #[error("TLS with the app failed: {0}")]
+    Tls(#[from] HandshakeError),
+    #[error("the app did not finish the TLS handshake within {0:?}")]
+    TlsTimeout(Duration),
+}
+
+/// Dials the app.
+pub struct Dialer<N> {
+    pub(super) net: N,
+    pub(super) target: Target,
+    pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    pub(super) connect_timeout: Duration,
+    pub(super) tls_timeout: Duration,
+}
+
+impl<N: Net> Dialer<N> {
+    pub(super) async fn dial(&self) -> Result<Transport<N::Stream>, DialError> {
+        let stream = self.connect().await?;
+        let Some((config, name)) = &self.tls else { return Ok(Transport::Plain(stream)) };
+        let handshake = tls::connect(stream, Arc::clone(config), name.clone());
+        match tokio::time::timeout(self.tls_timeout, handshake).await {
+            Ok(done) => Ok(Transport::Tls(Box::new(done?))),
+            Err(_) => Err(DialError::TlsTimeout(self.tls_timeout)),
+        }
+    }
+
+    /// Where the app can be dialled now. Names are looked up at each dial, so that a moved app is found.
+    pub(super) async fn addresses(&self) -> io::Result<Vec<Endpoint>> {
+        match &self.target {
+            Target::Unix(path) => Ok(vec![Endpoint::Unix(path.clone())]),
+            Target::Tcp { host, port } => {
+                let found = self.net.resolve(host, *port).await?;
+                Ok(found.into_iter().map(Endpoint::Tcp).collect())
+            }
+        }
+    }
+
+    /// Tries the addresses in turn. All of them together have `connect_timeout`; each gets an equal share of what is
+    /// left, so that one that swallows packets does not keep the next from being tried.
+    async fn connect(&self) -> Result<N::Stream, DialError> {
+        let late = || DialError::Timeout(self.connect_timeout);
+        let deadline = Instant::now() + self.connect_timeout;
+        let addresses =
+            timeout_at(deadline, self.addresses()).await.map_err(|_| late())?.map_err(DialError::Resolve)?;
+        let mut last = late();
+        for (tried, address) in addresses.iter().enumerate() {
+            let now = Instant::now();
+            let untried = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+            let share = now + deadline.saturating_duration_since(now) / untried;
+            match timeout_at(share, self.net.connect(address)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => last = DialError::Connect(error),
+                Err(_) => last = late(),
+            }
+        }
+        Err(last)
+    }
+}

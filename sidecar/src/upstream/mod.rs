@@ -1,0 +1,169 @@
+//! The app: how it is dialled, and connections to it that are kept for the next request.
+
+mod dial;
+mod pool;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::time::{Instant, sleep_until, timeout};
+
+pub use dial::{DialError, Dialer};
+pub use pool::Lease;
+use pool::Pool;
+
+use crate::config;
+use crate::http::{BodyFault, RequestBody};
+use crate::net::Net;
+use crate::transport::Transport;
+
+/// Bytes that hyper may buffer of an answer; frames that the app sends right behind its 101 wait in there.
+const ANSWER_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Why the app's answer did not come.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    #[error("the app took nothing of the request for too long")]
+    NotTaken,
+    #[error("the app did not answer in time")]
+    NoAnswer,
+    #[error("the request body did not come whole: {0}")]
+    Body(BodyFault),
+    #[error("the app gave no valid answer: {0}")]
+    Broken(hyper::Error),
+}
+
+impl SendError {
+    /// What the client is told: whose fault it was, and whether time was the problem.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Dial(DialError::Timeout(_)) | Self::NotTaken | Self::NoAnswer => StatusCode::GATEWAY_TIMEOUT,
+            Self::Body(BodyFault::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Body(BodyFault::ClientSilent) => StatusCode::REQUEST_TIMEOUT,
+            Self::Body(_) => StatusCode::BAD_REQUEST,
+            Self::Dial(_) | Self::Broken(_) => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    /// The sentence that the client is told; the app's address is not in it.
+    pub fn for_client(&self) -> &'static str {
+        match self {
+            Self::Dial(DialError::Timeout(_)) => "The app did not accept a connection in time.",
+            Self::Dial(_) => "The app cannot be reached.",
+            Self::NotTaken => "The app took nothing of the request in time.",
+            Self::NoAnswer => "The app did not answer in time.",
+            Self::Body(BodyFault::TooLarge) => "The request body is larger than is allowed.",
+            Self::Body(BodyFault::ClientSilent) => "The request body came more slowly than is allowed.",
+            Self::Body(_) => "The request body did not come whole.",
+            Self::Broken(_) => "The app gave no valid answer.",
+        }
+    }
+}
+
+/// The app behind the sidecar.
+pub struct Upstream<N> {
+    net: N,
+    dialer: Dialer<N>,
+    limits: config::Dial,
+    pool: Arc<Pool>,
+}
+
+impl<N: Net> Upstream<N> {
+    /// `tls` is given where the app is reached over TLS.
+    pub fn new(
+        net: N,
+        target: config::Target,
+        tls: Option<(Arc<rustls::ClientConfig>, ServerName<'static>)>,
+        tls_timeout: Duration,
+        limits: config::Dial,
+    ) -> Self {
+        let pool = Pool::new(limits.idle_connections, limits.idle_timeout);
+        net.spawn(Arc::clone(&pool).expire());
+        let dialer = Dialer { net: net.clone(), target, tls, connect_timeout: limits.connect_timeout, tls_timeout };
+        Self { net, dialer, limits, pool }
+    }
+
+    /// Whether the app's name resolves.
+    pub async fn check_name(&self) -> io::Result<()> {
+        self.dialer.addresses().await.map(drop)
+    }
+
+    /// Opens a raw connection.
+    pub async fn dial(&self) -> Result<Transport<N::Stream>, DialError> {
+        self.dialer.dial().await
+    }
+
+    /// Sends an ordinary request, over a connection that was kept if there is one. Nothing that the app may have
+    /// seen is sent twice: only a request that was never started on a kept connection goes to another one.
+    ///
+    /// The lease goes back to the pool when the answer's body is over.
+    pub async fn send(&self, mut request: Request<RequestBody>) -> Result<(Response<Incoming>, Lease), SendError> {
+        let upload = request.body().upload();
+        loop {
+            let (mut sender, kept) = match self.pool.take() {
+                Some(sender) => (sender, true),
+                None => (self.connect().await?, false),
+            };
+            let answer = sender.try_send_request(request);
+            tokio::pin!(answer);
+            let outcome = loop {
+                let before = upload.state();
+                // Until the request is out, the app is slow to take it; then, slow to answer.
+                let limit = if before.done { self.limits.read_timeout } else { self.limits.send_timeout };
+                tokio::select! {
+                    biased;
+                    outcome = &mut answer => break outcome,
+                    () = sleep_until(before.moved.max(Instant::now()) + limit) => {
+                        let now = upload.state();
+                        if now.moved == before.moved && now.done == before.done {
+                            return Err(if now.done { SendError::NoAnswer } else { SendError::NotTaken });
+                        }
+                    }
+                }
+            };
+            match outcome {
+                Ok(response) => return Ok((response, Lease::new(&self.pool, sender))),
+                Err(mut failed) => match failed.take_message() {
+                    Some(unsent) if kept => request = unsent,
+                    _ => {
+                        let fault = upload.state().fault;
+                        return Err(fault.map_or_else(|| SendError::Broken(failed.into_error()), SendError::Body));
+                    }
+                },
+            }
+        }
+    }
+
+    /// Sends an opening handshake over a connection of its own, which closes if the answer is not a 101.
+    pub async fn open(&self, request: Request<RequestBody>) -> Result<Response<Incoming>, SendError> {
+        let exchange = async {
+            let mut sender = self.connect().await?;
+            sender.send_request(request).await.map_err(SendError::Broken)
+        };
+        timeout(self.limits.upgrade_timeout, exchange).await.unwrap_or(Err(SendError::NoAnswer))
+    }
+
+    async fn connect(&self) -> Result<SendRequest<RequestBody>, SendError> {
+        let io = TokioIo::new(self.dial().await?);
+        let (sender, connection) = http1::Builder::new()
+            .preserve_header_case(true)
+            .max_buf_size(ANSWER_BUFFER_BYTES)
+            .handshake(io)
+            .await
+            .map_err(SendError::Broken)?;
+        self.net.spawn(async move {
+            if let Err(error) = connection.with_upgrades().await {
+                tracing::debug!(%error, "a connection to the app ended badly");
+            }
+        });
+        Ok(sender)
+    }
+}
