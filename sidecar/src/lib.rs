@@ -1,3 +1,4 @@
 //! The Outrigger sidecar.
 
+pub mod cli;
 pub mod config;

@@ -1,12 +1,80 @@
 //! The configuration: raw settings from flags, environment and file become one [`Config`] in which a wrong state
 //! cannot be written. Everything downstream takes a `Config` and checks nothing again.
+//!
+//! Text goes in, a `Config` comes out: files and environment are read by the caller.
 
+mod address;
+mod file;
+mod header;
+mod key;
+mod keys;
+mod parse;
+mod print;
+mod reader;
+mod reference;
+mod report;
+mod resolve;
+mod schema;
+mod settings;
+mod tls_names;
+mod units;
+
+use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
+
+pub(crate) use self::file::read_text;
+pub(crate) use self::key::{Key, Preset};
+pub(crate) use self::keys::{GROUPS, all as all_keys};
+pub use self::print::effective;
+use self::reader::Reader;
+pub use self::reference::reference;
+pub use self::report::{Finding, Place, Report};
+pub use self::schema::schema;
+pub(crate) use self::settings::FILE_VARIABLE;
+use self::settings::Settings;
+
+/// Reads the bytes of a file that the configuration names.
+pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
+
+/// Everything that can hold settings. Flags win over variables, variables over the file, the file over defaults.
+#[derive(Debug, Clone, Default)]
+pub struct Sources<'a> {
+    pub file: Option<FileSource<'a>>,
+    /// The whole environment; names without the `OUTRIGGER_` prefix are passed over.
+    pub env: Vec<(String, String)>,
+    /// Key or alias in `snake_case`, and its value; a list has one entry for each value.
+    pub flags: Vec<(String, String)>,
+}
+
+/// A TOML file that has been read.
+#[derive(Debug, Clone, Copy)]
+pub struct FileSource<'a> {
+    /// As it shall appear in messages.
+    pub name: &'a str,
+    pub text: &'a str,
+}
+
+/// Resolves all settings, or says everything that is wrong with them. On success come the warnings too.
+///
+/// With `read_file`, files that are named (certificates, keys, authorities) are read, to see whether they can be; what
+/// is in them is not looked at.
+pub fn resolve(sources: &Sources, read_file: Option<ReadFile>) -> Result<(Config, Vec<Finding>), Report> {
+    let mut report = Report::default();
+    let Some(settings) = Settings::read(sources, &mut report) else {
+        report.sort();
+        return Err(report);
+    };
+    let mut reader = Reader::new(&settings, read_file, report);
+    match resolve::config(&mut reader) {
+        Some(config) => Ok((config, reader.report.warnings)),
+        None => Err(reader.report),
+    }
+}
 
 /// Everything the sidecar needs to know, resolved and checked.
 #[derive(Debug, Clone)]

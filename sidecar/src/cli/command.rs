@@ -1,0 +1,163 @@
+//! What clap knows: subcommands by hand, one flag for each key of the table.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::builder::ValueHint;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap_complete::Shell;
+
+use crate::config::{GROUPS, Key, Preset, all_keys};
+
+const EXAMPLES: &str = "\
+Examples:
+  outrigger demo
+      See it work: a sidecar, an app behind it and a client, in one process.
+
+  outrigger run --upstream localhost:3000
+      WebSocket and HTTP on port 8080, proxied to the app on port 3000.
+
+  outrigger run --upstream localhost:3000 --listen https://0.0.0.0:8443 --tls-cert tls.crt --tls-key tls.key
+      WSS and HTTPS; TLS ends here.
+
+  OUTRIGGER_UPSTREAM=localhost:3000 OUTRIGGER_PROXY_READ_TIMEOUT=15m outrigger run
+      The same settings as variables, as a container has them.
+
+  outrigger check outrigger.toml
+      Everything that is wrong with a file, at once, each with what to write instead.
+
+Exit codes: 0 success, 1 failure while running, 2 wrong flags or configuration.";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  outrigger run --upstream localhost:3000
+  outrigger run --upstream unix:/run/app.sock --listen http://127.0.0.1:8080 --listen http://[::1]:8080
+  outrigger run --config outrigger.toml --log-level debug
+  outrigger run --upstream localhost:3000 --keepalive 25s --max-lifetime 12h --shutdown-grace 1m
+
+Flags win over variables, variables over the file, the file over defaults.
+Times are written 500ms, 60s, 15m, 1h; sizes 4k, 60m, 1g. `outrigger config --reference` is the full reference.";
+
+const CONFIG_EXAMPLES: &str = "\
+Examples:
+  outrigger config --config outrigger.toml
+  outrigger config --reference > CONFIG.md
+  outrigger config --schema > outrigger.schema.json";
+
+pub(super) fn command() -> Command {
+    Command::new("outrigger")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("A lightweight WebSocket sidecar: sessions that live, end with a cause, and can be seen")
+        .after_help(EXAMPLES)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .subcommand(
+            Command::new("run")
+                .about("Proxy HTTP and WebSocket to the app")
+                .after_help(RUN_EXAMPLES)
+                .arg(config_arg())
+                .args(key_args()),
+        )
+        .subcommand(
+            Command::new("check")
+                .about("Say everything that is wrong with a configuration, without running it")
+                .arg(file_arg())
+                .arg(config_arg().conflicts_with("file"))
+                .args(key_args()),
+        )
+        .subcommand(
+            Command::new("config")
+                .about("Print the configuration in effect as TOML, with where each value came from")
+                .after_help(CONFIG_EXAMPLES)
+                .arg(switch("reference", "Print the reference of all keys, as Markdown").conflicts_with("schema"))
+                .arg(switch("schema", "Print a JSON schema of the file, for editors"))
+                .arg(config_arg())
+                .args(key_args()),
+        )
+        .subcommand(
+            Command::new("demo")
+                .about("Run a sidecar with an app behind it and a client in front, to see it work")
+                .arg(address_arg("http", "127.0.0.1:8080", "Where the demo takes HTTP and WS"))
+                .arg(address_arg("https", "127.0.0.1:8443", "Where the demo takes HTTPS and WSS"))
+                .arg(switch("no-color", "Print without colours, as the variable NO_COLOR does")),
+        )
+        .subcommand(
+            Command::new("completions")
+                .about("Print a completion script")
+                .after_help("Example:\n  outrigger completions bash > /etc/bash_completion.d/outrigger")
+                .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell))),
+        )
+}
+
+/// The keys that were given as flags, by the name that was used, each value in order.
+pub(super) fn flags(matches: &ArgMatches) -> Vec<(String, String)> {
+    let names = all_keys().flat_map(Key::names);
+    let values = |name| {
+        matches
+            .get_many::<String>(name)
+            .into_iter()
+            .flatten()
+            .map(move |value: &String| (name.to_owned(), value.clone()))
+    };
+    names.flat_map(values).collect()
+}
+
+/// One flag for each name of each key. Aliases are flags of their own, so that messages repeat what was written.
+fn key_args() -> impl Iterator<Item = Arg> {
+    GROUPS.iter().flat_map(|group| {
+        group.keys.iter().flat_map(move |key| {
+            let canonical = key.name;
+            key.names().map(move |name| key_arg(key, name).help_heading(group.title).hide(name != canonical))
+        })
+    })
+}
+
+fn key_arg(key: &'static Key, name: &'static str) -> Arg {
+    let default = match key.default {
+        Preset::Unset(meaning) => format!("[default: {meaning}]"),
+        Preset::Value(_) | Preset::List(_) => format!("[default: {}]", key.default_text().replace(", ", " and ")),
+    };
+    let again = if key.list { " Repeat the flag for more than one." } else { "" };
+    let also: Vec<String> = key.aliases.iter().map(|alias| format!("\nAlso --{}", alias.replace('_', "-"))).collect();
+    let also = also.concat();
+    let long = format!("{}{again}\n\nAccepts {}\n{default}\n[env: {}]{also}", key.about, key.accepts(), key.variable());
+    let first_sentence = key.about.split_once(". ").map_or(key.about, |(first, _)| first).trim_end_matches('.');
+    Arg::new(name)
+        .long(name.replace('_', "-"))
+        .value_name(key.kind.placeholder())
+        .value_hint(if key.kind.is_path() { ValueHint::FilePath } else { ValueHint::Other })
+        .action(ArgAction::Append)
+        .help(format!("{first_sentence} {default}"))
+        .long_help(long)
+}
+
+fn config_arg() -> Arg {
+    Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .value_hint(ValueHint::FilePath)
+        .value_parser(value_parser!(PathBuf))
+        .help("The TOML file to read [env: OUTRIGGER_CONFIG]")
+}
+
+fn file_arg() -> Arg {
+    Arg::new("file")
+        .value_name("FILE")
+        .value_hint(ValueHint::FilePath)
+        .value_parser(value_parser!(PathBuf))
+        .help("The TOML file to check [env: OUTRIGGER_CONFIG]")
+}
+
+fn address_arg(name: &'static str, default: &'static str, help: &'static str) -> Arg {
+    Arg::new(name)
+        .long(name)
+        .value_name("ADDR")
+        .default_value(default)
+        .value_parser(value_parser!(SocketAddr))
+        .help(help)
+}
+
+fn switch(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+}

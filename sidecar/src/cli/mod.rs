@@ -1,0 +1,194 @@
+//! The command line: what to do and with which configuration. What only prints is done here, by returning an [`Exit`];
+//! running and the demo are left to the caller.
+//!
+//! ```no_run
+//! # fn run(_: outrigger::cli::Command) {}
+//! let args = std::env::args_os();
+//! let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+//! match outrigger::cli::parse(args, env, &|path| std::fs::read(path)) {
+//!     Ok(command) => run(command),
+//!     Err(exit) => {
+//!         print!("{}", exit.out);
+//!         eprint!("{}", exit.err);
+//!         std::process::exit(exit.code.into());
+//!     }
+//! }
+//! ```
+
+mod command;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::ArgMatches;
+use clap_complete::Shell;
+
+use crate::config::{self, Config, FILE_VARIABLE, FileSource, Finding, ReadFile, Report, Sources, Target};
+
+/// Exit code for wrong flags and wrong configuration; what goes wrong later is 1.
+pub const USAGE: u8 = 2;
+
+/// What the caller is to do.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Proxy. The warnings are for standard error or the log.
+    Run {
+        config: Box<Config>,
+        warnings: Vec<Finding>,
+    },
+    Demo(Demo),
+}
+
+/// The demo's settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Demo {
+    pub http: SocketAddr,
+    pub https: SocketAddr,
+    /// Not after `--no-color`, nor with a `NO_COLOR` variable that is not empty.
+    pub color: bool,
+}
+
+/// There is nothing left to do but to print this and to leave, with success too.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exit {
+    pub code: u8,
+    /// For standard output; ends with a line feed unless empty.
+    pub out: String,
+    /// For standard error; ends with a line feed unless empty.
+    pub err: String,
+}
+
+/// Reads the command line (`args` begins with the program's name) and the configuration that it names.
+pub fn parse(
+    args: impl IntoIterator<Item = OsString>,
+    env: impl IntoIterator<Item = (String, String)>,
+    read_file: ReadFile,
+) -> Result<Command, Exit> {
+    let matches = command::command().try_get_matches_from(args).map_err(|error| usage(&error))?;
+    let env = env.into_iter().collect();
+    match matches.subcommand() {
+        Some(("run", matches)) => run(matches, env, read_file),
+        Some(("check", matches)) => Err(check(matches, env, read_file)),
+        Some(("config", matches)) => Err(show_config(matches, env, read_file)),
+        Some(("demo", matches)) => Ok(Command::Demo(demo(matches, &env))),
+        Some(("completions", matches)) => Err(completions(matches)),
+        _ => unreachable!("clap insists on one of the subcommands"),
+    }
+}
+
+impl Exit {
+    fn ok(out: String) -> Self {
+        Self { code: 0, out, err: String::new() }
+    }
+
+    fn faults(report: &Report) -> Self {
+        let count = report.faults.len();
+        let total = if count == 1 { "1 error".to_owned() } else { format!("{count} errors") };
+        Self { code: USAGE, out: String::new(), err: format!("{report}{total} in the configuration\n") }
+    }
+}
+
+fn run(matches: &ArgMatches, env: Vec<(String, String)>, read_file: ReadFile) -> Result<Command, Exit> {
+    let settings = Gathered::read(matches, env, read_file).map_err(|report| Exit::faults(&report))?;
+    let resolved = config::resolve(&settings.sources(), Some(read_file));
+    let (config, warnings) = resolved.map_err(|report| Exit::faults(&report))?;
+    Ok(Command::Run { config: Box::new(config), warnings })
+}
+
+fn check(matches: &ArgMatches, env: Vec<(String, String)>, read_file: ReadFile) -> Exit {
+    match run(matches, env, read_file) {
+        Ok(Command::Run { config, warnings }) => {
+            Exit { code: 0, out: summary(&config), err: Report { faults: Vec::new(), warnings }.to_string() }
+        }
+        Ok(Command::Demo(_)) => unreachable!("run gives Run"),
+        Err(exit) => exit,
+    }
+}
+
+/// `ok: 2 listeners, upstream http://localhost:3000`
+fn summary(config: &Config) -> String {
+    let listeners = match config.listeners.len() {
+        1 => "1 listener".to_owned(),
+        count => format!("{count} listeners"),
+    };
+    let scheme = if config.upstream.tls { "https" } else { "http" };
+    let upstream = match &config.upstream.target {
+        Target::Tcp { host, port } if host.contains(':') => format!("{scheme}://[{host}]:{port}"),
+        Target::Tcp { host, port } => format!("{scheme}://{host}:{port}"),
+        Target::Unix(path) => format!("unix:{}", path.display()),
+    };
+    format!("ok: {listeners}, upstream {upstream}\n")
+}
+
+/// What is missing is no fault here: the point is to see what there is.
+fn show_config(matches: &ArgMatches, env: Vec<(String, String)>, read_file: ReadFile) -> Exit {
+    if matches.get_flag("reference") {
+        return Exit::ok(config::reference());
+    }
+    if matches.get_flag("schema") {
+        return Exit::ok(config::schema());
+    }
+    let settings = match Gathered::read(matches, env, read_file) {
+        Ok(settings) => settings,
+        Err(report) => return Exit::faults(&report),
+    };
+    let mut report = match config::resolve(&settings.sources(), None) {
+        Ok((_, warnings)) => Report { faults: Vec::new(), warnings },
+        Err(report) => report,
+    };
+    report.faults.retain(|fault| !matches!(fault.place, config::Place::Unset(_)));
+    match config::effective(&settings.sources()) {
+        Some(out) if report.faults.is_empty() => Exit { code: 0, out, err: report.to_string() },
+        _ => Exit::faults(&report),
+    }
+}
+
+fn demo(matches: &ArgMatches, env: &[(String, String)]) -> Demo {
+    let addr = |name| *matches.get_one::<SocketAddr>(name).expect("it has a default");
+    let no_color =
+        matches.get_flag("no-color") || env.iter().any(|(name, value)| name == "NO_COLOR" && !value.is_empty());
+    Demo { http: addr("http"), https: addr("https"), color: !no_color }
+}
+
+fn completions(matches: &ArgMatches) -> Exit {
+    let shell = *matches.get_one::<Shell>("shell").expect("clap insists on it");
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command::command(), "outrigger", &mut script);
+    Exit::ok(String::from_utf8(script).expect("a script of names in ASCII"))
+}
+
+/// Help and version are errors to clap, with code 0 and for standard output.
+fn usage(error: &clap::Error) -> Exit {
+    let text = error.render().to_string();
+    if error.use_stderr() { Exit { code: USAGE, out: String::new(), err: text } } else { Exit::ok(text) }
+}
+
+/// Sources with the file's text, so that [`Sources`] can borrow it.
+struct Gathered {
+    file: Option<(String, String)>,
+    env: Vec<(String, String)>,
+    flags: Vec<(String, String)>,
+}
+
+impl Gathered {
+    fn read(matches: &ArgMatches, env: Vec<(String, String)>, read_file: ReadFile) -> Result<Self, Report> {
+        let flag = ["config", "file"].into_iter().find_map(|id| matches.try_get_one::<PathBuf>(id).ok().flatten());
+        let variable = env.iter().find(|(name, value)| name == FILE_VARIABLE && !value.is_empty());
+        let file = match (flag, variable) {
+            (Some(path), _) => Some((path.as_path(), config::Place::Flag("--config".to_owned()))),
+            (None, Some((name, path))) => Some((Path::new(path), config::Place::Variable(name.clone()))),
+            (None, None) => None,
+        };
+        let file = file.map(|(path, place)| config::read_text(path, &place, read_file)).transpose()?;
+        Ok(Self { file, env, flags: command::flags(matches) })
+    }
+
+    fn sources(&self) -> Sources<'_> {
+        let file = self.file.as_ref().map(|(name, text)| FileSource { name, text });
+        Sources { file, env: self.env.clone(), flags: self.flags.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

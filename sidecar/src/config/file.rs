@@ -1,0 +1,128 @@
+//! The TOML file: its keys, with line and column.
+
+use std::path::Path;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::key::Key;
+use super::parse::unreadable;
+use super::report::{Place, Report};
+use super::settings::{Given, Item, Layer, Settings, unknown};
+use super::{FileSource, ReadFile, keys};
+
+/// The name and the text of the configuration file, or why there is none; `place` is where it was named.
+pub(crate) fn read_text(path: &Path, place: &Place, read_file: ReadFile) -> Result<(String, String), Report> {
+    let mut report = Report::default();
+    let bytes = read_file(path).map_err(|error| {
+        let problem = unreadable(path, &error);
+        report.fault(place, problem.what, problem.advice.unwrap_or_default());
+        report.clone()
+    })?;
+    String::from_utf8(bytes).map(|text| (path.display().to_string(), text)).map_err(|_| {
+        report.fault(place, format!("{} is not UTF-8, as TOML is", path.display()), "save it as UTF-8");
+        report.clone()
+    })
+}
+
+/// Adds what the file says to `settings`. `false` if it is not TOML; then every syntax error is in the report.
+pub(crate) fn read(source: &FileSource, settings: &mut Settings, report: &mut Report) -> bool {
+    let (table, errors) = DeTable::parse_recoverable(source.text);
+    for error in &errors {
+        let offset = error.span().map_or(source.text.len(), |span| span.start);
+        report.fault(&source.place(offset), format!("is not TOML: {}", error.message()), advice(error.message()));
+    }
+    if !errors.is_empty() {
+        return false;
+    }
+    let mut entries: Vec<_> = table.get_ref().iter().collect();
+    entries.sort_by_key(|(name, _)| name.span().start);
+    for (name, value) in entries {
+        let place = source.place(name.span().start);
+        match keys::find(name.get_ref()) {
+            Some(key) => {
+                if let Some(given) = given(source, key, place, value, report) {
+                    settings.put(Layer::File, key, given, report);
+                }
+            }
+            None if matches!(value.get_ref(), DeValue::Table(_)) => report.fault(
+                &place,
+                format!("`{}` is a table, and there are none", name.get_ref()),
+                "write its keys at the top of the file, without a heading",
+            ),
+            None => {
+                unknown(&place, name.get_ref(), keys::all().flat_map(Key::names), str::to_owned, report);
+            }
+        }
+    }
+    true
+}
+
+impl FileSource<'_> {
+    /// The place of a byte offset.
+    fn place(&self, offset: usize) -> Place {
+        let before = self.text.get(..offset).unwrap_or(self.text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Place::File {
+            name: self.name.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
+    }
+}
+
+fn advice(message: &str) -> &'static str {
+    if message.starts_with("duplicate key") {
+        "give each key once"
+    } else {
+        "write `key = \"text\"`, `key = 60`, `key = true` or `key = [\"text\", \"text\"]`, one key on a line"
+    }
+}
+
+fn given(source: &FileSource, key: &Key, place: Place, value: &Spanned<DeValue>, report: &mut Report) -> Option<Given> {
+    let DeValue::Array(values) = value.get_ref() else {
+        return match text(value.get_ref()) {
+            Ok(text) => Some(Given::single(&text, place)),
+            Err(what) => {
+                report.fault(&place, format!("{} cannot be {what}", key.name), advice_for(key, &place));
+                None
+            }
+        };
+    };
+    if !key.list {
+        report.fault(&place, format!("{} takes one value, not a list", key.name), advice_for(key, &place));
+        return None;
+    }
+    let mut items = Vec::new();
+    for value in values {
+        let place = source.place(value.span().start);
+        match text(value.get_ref()) {
+            Ok(text) => items.push(Item { text, place }),
+            Err(what) => {
+                report.fault(&place, format!("{} cannot hold {what}", key.name), advice_for(key, &place));
+            }
+        }
+    }
+    Some(Given { place, items })
+}
+
+fn advice_for(key: &Key, place: &Place) -> String {
+    format!("write {}, such as {}", key.accepts(), place.spell(key, key.example))
+}
+
+/// The text of a plain value as it would be written in a variable, or what else it is.
+fn text(value: &DeValue) -> Result<String, &'static str> {
+    match value {
+        DeValue::String(text) => Ok(text.to_string()),
+        DeValue::Integer(number) => {
+            Ok(u64::from_str_radix(number.as_str(), number.radix())
+                .map_or_else(|_| number.to_string(), |n| n.to_string()))
+        }
+        DeValue::Float(number) => Ok(number.to_string()),
+        DeValue::Boolean(true) => Ok("on".to_owned()),
+        DeValue::Boolean(false) => Ok("off".to_owned()),
+        DeValue::Datetime(_) => Err("a date"),
+        DeValue::Array(_) => Err("a list"),
+        DeValue::Table(_) => Err("a table"),
+    }
+}

@@ -1,0 +1,378 @@
+//! The one table of keys. TOML keys, variables, flags, help, reference, schema and completion all come from it.
+
+use super::key::{Key, Kind};
+
+/// Keys that belong together, under the heading they have in help and reference.
+pub(crate) struct Group {
+    pub title: &'static str,
+    pub keys: &'static [Key],
+}
+
+const MS: u64 = 1;
+const S: u64 = 1_000;
+const M: u64 = 60 * S;
+const H: u64 = 60 * M;
+const D: u64 = 24 * H;
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+
+const OFF: &[&str] = &["off"];
+const ADDRESS: &str = "`http://`, `https://` or `tls://` with an IP address and a port";
+const UPSTREAM: &str = "`HOST:PORT`, `http(s)://HOST:PORT`, `ws(s)://HOST:PORT` or `unix:/PATH`";
+const HEADER: &str = "`Name: value`";
+
+/// Every key, in the order of the reference.
+pub(crate) static GROUPS: [Group; 8] = [
+    Group { title: "Addresses", keys: ADDRESSES },
+    Group { title: "TLS with clients", keys: TLS },
+    Group { title: "TLS with the app", keys: UPSTREAM_TLS },
+    Group { title: "HTTP", keys: HTTP },
+    Group { title: "Time limits towards the app", keys: DIAL },
+    Group { title: "WebSocket sessions", keys: SESSION },
+    Group { title: "Access and headers", keys: ACCESS },
+    Group { title: "Process", keys: PROCESS },
+];
+
+/// All keys of all groups.
+pub(crate) fn all() -> impl Iterator<Item = &'static Key> {
+    GROUPS.iter().flat_map(|group| group.keys)
+}
+
+/// The key of this name or alias.
+pub(crate) fn find(name: &str) -> Option<&'static Key> {
+    all().find(|key| key.names().any(|known| known == name))
+}
+
+const fn time(from: u64, to: u64) -> Kind {
+    Kind::Duration { from, to }
+}
+
+const ADDRESSES: &[Key] = &[
+    Key::list(
+        "listen",
+        Kind::Text(ADDRESS),
+        "http://0.0.0.0:8080",
+        "Where clients connect. `http` takes HTTP and WS, `https` takes HTTP and WSS and ends TLS, `tls` \
+         ends TLS and passes the bytes on as they are. Port 0 lets the system pick.",
+    )
+    .preset(&["http://0.0.0.0:8080"]),
+    Key::new(
+        "upstream",
+        Kind::Text(UPSTREAM),
+        "localhost:3000",
+        "The app. `https` and `wss` reach it over TLS. The path of a request goes through as it is, so none \
+         is given here.",
+    )
+    .unset("required"),
+];
+
+const TLS: &[Key] = &[
+    Key::list(
+        "tls_cert",
+        Kind::Path,
+        "/etc/outrigger/tls.crt",
+        "PEM certificate chains, leaf first; each goes with the key at the same place in `tls_key`. Needed \
+         for `https` and `tls` listeners; the first answers clients whose server name matches none.",
+    )
+    .aliases(&["ssl_certificate"]),
+    Key::list(
+        "tls_key",
+        Kind::Path,
+        "/etc/outrigger/tls.key",
+        "PEM private keys, one for each of `tls_cert`, in the same order.",
+    )
+    .aliases(&["ssl_certificate_key"]),
+    Key::new(
+        "tls_client_auth",
+        Kind::Choice(&["off", "optional", "required", "on"]),
+        "off",
+        "Whether clients show a certificate: `optional` checks one that is shown, `required` (or nginx's \
+         `on`) insists.",
+    )
+    .aliases(&["ssl_verify_client"]),
+    Key::new(
+        "tls_client_ca",
+        Kind::Path,
+        "/etc/outrigger/clients.pem",
+        "PEM file of the authorities that sign certificates of clients; needed unless `tls_client_auth` is `off`.",
+    )
+    .aliases(&["ssl_client_certificate"])
+    .unset("none"),
+    Key::list(
+        "ssl_protocols",
+        Kind::Text("`TLSv1.2` or `TLSv1.3`"),
+        "TLSv1.3",
+        "TLS versions spoken with clients, as a list or separated by spaces as in nginx. Older versions are \
+         broken and do not exist here (RFC 8996).",
+    )
+    .preset(&["TLSv1.2", "TLSv1.3"]),
+    Key::list(
+        "ssl_ciphers",
+        Kind::Text("an IANA or OpenSSL name of a cipher suite"),
+        "TLS_AES_128_GCM_SHA256",
+        "Cipher suites offered to clients, best first, as a list or separated by colons as in nginx. A TLS \
+         version of which none is named keeps all of its own.",
+    )
+    .unset("all nine that rustls has"),
+    Key::new("tls_handshake_timeout", time(S, 2 * M), "10s", "How long a client may take for the TLS handshake."),
+];
+
+const UPSTREAM_TLS: &[Key] = &[
+    Key::new(
+        "upstream_tls_ca",
+        Kind::Path,
+        "/etc/outrigger/app-ca.pem",
+        "PEM file of the authorities that may have signed the app's certificate; no others are believed.",
+    )
+    .aliases(&["proxy_ssl_trusted_certificate"])
+    .unset("the Mozilla roots, built in"),
+    Key::new(
+        "upstream_tls_name",
+        Kind::Text("a host name"),
+        "app.internal",
+        "Server name to ask for and to find in the app's certificate.",
+    )
+    .aliases(&["proxy_ssl_name"])
+    .unset("the upstream's host"),
+    Key::new(
+        "upstream_tls_verify",
+        Kind::Switch,
+        "on",
+        "Whether the app's certificate is checked. `off` lets anyone on the way pose as the app.",
+    )
+    .aliases(&["proxy_ssl_verify"]),
+];
+
+const HTTP: &[Key] = &[
+    Key::new(
+        "client_header_timeout",
+        time(S, 2 * M),
+        "60s",
+        "How long a client may take for the header of a request, from accept; then 408.",
+    ),
+    Key::new(
+        "client_body_timeout",
+        time(S, 2 * M),
+        "60s",
+        "Longest silence while the body of a request is read; then 408.",
+    ),
+    Key::new(
+        "client_max_body_size",
+        Kind::Size { from: KIB, to: 10_240 * MIB },
+        "60m",
+        "Largest body of a request; then 413. `0` takes any, as in nginx.",
+    )
+    .words(&["0", "off"]),
+    Key::new(
+        "client_header_buffer_size",
+        Kind::Size { from: KIB, to: 256 * KIB },
+        "32k",
+        "Largest header block of a request; then 431.",
+    ),
+    Key::new(
+        "keepalive_timeout",
+        time(0, 15 * M),
+        "75s",
+        "How long an idle HTTP connection of a client is kept; `0` closes after each answer. Sessions have \
+         `keepalive`.",
+    ),
+];
+
+const DIAL: &[Key] = &[
+    Key::new(
+        "proxy_connect_timeout",
+        time(100 * MS, 2 * M),
+        "4s",
+        "How long connecting to the app may take; then 504.",
+    ),
+    Key::new(
+        "proxy_read_timeout",
+        time(S, D),
+        "60s",
+        "Longest silence of the app: before an HTTP answer, then 504; in a session, then an idle close. \
+         Pings of `keepalive` hold a live session open.",
+    ),
+    Key::new("proxy_send_timeout", time(S, D), "60s", "Longest time that the app may take no more bytes."),
+    Key::new(
+        "upgrade_timeout",
+        time(S, 2 * M),
+        "10s",
+        "How long the app may take to answer an upgrade request, from the dial; then 504.",
+    ),
+    Key::new(
+        "upstream_keepalive",
+        Kind::Count { from: 0, to: 1024 },
+        "32",
+        "Idle HTTP connections to the app that are kept for further requests.",
+    ),
+    Key::new(
+        "upstream_keepalive_timeout",
+        time(100 * MS, 15 * M),
+        "4s",
+        "How long each of them is kept. Stay below the app's own limit (Node: 5 s), or requests meet closed \
+         connections.",
+    ),
+];
+
+const SESSION: &[Key] = &[
+    Key::new(
+        "inspect",
+        Kind::Choice(&["frames", "off"]),
+        "frames",
+        "`frames` reads frame headers, never payloads. `off` is a blind tunnel after the 101: no pings, \
+         limits on messages, figures or Close frames.",
+    ),
+    Key::new(
+        "keepalive",
+        time(S, H),
+        "25s",
+        "Ping a side after this much silence of it, and keep its pong; so nothing on the way sees an idle session.",
+    )
+    .words(OFF),
+    Key::new("keepalive_client", time(S, H), "25s", "The same for clients alone.").words(OFF).unset("as `keepalive`"),
+    Key::new("keepalive_app", time(S, H), "25s", "The same for the app alone.").words(OFF).unset("as `keepalive`"),
+    Key::new(
+        "pong_timeout",
+        time(S, 10 * M),
+        "20s",
+        "How long a ping may stay unanswered before that side counts as dead.",
+    ),
+    Key::new(
+        "max_message_size",
+        Kind::Size { from: 125, to: 1 << 40 },
+        "64m",
+        "Largest message, summed over its fragments; then Close 1009.",
+    )
+    .words(OFF),
+    Key::new("max_frame_size", Kind::Size { from: 125, to: 1 << 40 }, "off", "Largest single frame; then Close 1009.")
+        .words(OFF)
+        .example("1m"),
+    Key::new(
+        "max_fragments",
+        Kind::Count { from: 1, to: 1 << 31 },
+        "65536",
+        "Most fragments in one message; then Close 1009.",
+    )
+    .words(OFF),
+    Key::new(
+        "message_rate",
+        Kind::MessageRate { from: 1, to: 1_000_000 },
+        "off",
+        "Most messages per second, for each session and direction.",
+    )
+    .words(OFF)
+    .example("100/s"),
+    Key::new(
+        "message_burst",
+        Kind::Count { from: 1, to: 1_000_000 },
+        "200",
+        "Messages that may come at once after a silence.",
+    )
+    .unset("one second of `message_rate`"),
+    Key::new(
+        "byte_rate",
+        Kind::ByteRate { from: KIB, to: 1 << 40 },
+        "off",
+        "Most bytes per second, for each session and direction.",
+    )
+    .words(OFF)
+    .example("1m/s"),
+    Key::new(
+        "over_rate",
+        Kind::Choice(&["slow", "close"]),
+        "slow",
+        "What happens to a sender above its rate: `slow` reads it more slowly and loses nothing, `close` \
+         ends its session.",
+    ),
+    Key::new(
+        "max_lifetime",
+        time(S, 30 * D),
+        "off",
+        "Longest life of a session, so that load spreads again after a scale-up.",
+    )
+    .words(OFF)
+    .example("12h"),
+    Key::new(
+        "lifetime_jitter",
+        Kind::Percent { to: 50 },
+        "10%",
+        "Each session ends up to this much before `max_lifetime`, so that not all reconnect at once.",
+    ),
+    Key::new(
+        "write_buffer",
+        Kind::Size { from: 4 * KIB, to: 16 * MIB },
+        "64k",
+        "Bytes held for a side that does not read, per direction; then the other side is not read either.",
+    ),
+    Key::new("close_timeout", time(100 * MS, M), "5s", "How long the answer to a Close frame is awaited."),
+    Key::new("close_code_idle", Kind::CloseCode, "1001", "Close code after `proxy_read_timeout`."),
+    Key::new("close_code_lifetime", Kind::CloseCode, "1001", "Close code after `max_lifetime`."),
+    Key::new("close_code_rate", Kind::CloseCode, "1008", "Close code for a sender above its rate."),
+    Key::new(
+        "close_code_app_gone",
+        Kind::CloseCode,
+        "1011",
+        "Close code for clients when the app's connection ends without a Close.",
+    ),
+    Key::new("close_code_app_silent", Kind::CloseCode, "1014", "Close code for clients when the app answers no ping."),
+    Key::new("close_code_shutdown", Kind::CloseCode, "1012", "Close code while draining."),
+];
+
+const ACCESS: &[Key] = &[
+    Key::list(
+        "allowed_origins",
+        Kind::Text("an origin, `https://HOST` with an optional `:PORT`"),
+        "https://app.example.com",
+        "Origins of pages that may open a session; all others get 403. `*` takes any.",
+    )
+    .words(&["*"])
+    .unset("any"),
+    Key::list(
+        "trusted_proxies",
+        Kind::Text("an IP address or a network such as `10.0.0.0/8`"),
+        "10.0.0.0/8",
+        "Peers whose `Forwarded` and `X-Forwarded-*` headers are believed; from all others they are replaced.",
+    ),
+    Key::list(
+        "add_header",
+        Kind::Text(HEADER),
+        "X-Served-By: outrigger",
+        "Headers added to every HTTP response, the 101 included.",
+    ),
+    Key::list(
+        "more_set_headers",
+        Kind::Text(HEADER),
+        "Server: outrigger",
+        "Headers put on every HTTP response in place of the app's.",
+    ),
+];
+
+const PROCESS: &[Key] = &[
+    Key::new(
+        "max_connections",
+        Kind::Count { from: 1, to: 1_000_000 },
+        "auto",
+        "Most client connections at once; then 503. `auto` follows from the limit on open files.",
+    )
+    .words(&["auto"])
+    .example("10000"),
+    Key::new(
+        "shutdown_grace",
+        time(0, H),
+        "25s",
+        "How long a drain may take, from SIGTERM; sessions get their Close spread over it, what is left is cut.",
+    ),
+    Key::new("worker_threads", Kind::Count { from: 1, to: 64 }, "1", "Threads that carry traffic."),
+    Key::new(
+        "log_format",
+        Kind::Choice(&["auto", "text", "json"]),
+        "auto",
+        "`auto` writes text to a terminal and JSON otherwise.",
+    ),
+    Key::new(
+        "log_level",
+        Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
+        "info",
+        "Least severe level that is logged.",
+    ),
+];

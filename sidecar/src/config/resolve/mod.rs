@@ -1,0 +1,83 @@
+//! From raw settings to [`Config`], one small resolver for each section.
+
+mod access;
+mod http;
+mod listen;
+mod session;
+mod upstream;
+
+use std::time::Duration;
+
+use super::key::Key;
+use super::parse::Problem;
+use super::reader::Reader;
+use super::{Config, Log, LogFormat};
+
+/// Resolves every section; faults and warnings go to the reader's report. `None` exactly when there is a fault.
+pub(crate) fn config(reader: &mut Reader) -> Option<Config> {
+    let listeners = listen::listeners(reader);
+    let tls = listen::tls(reader, &listeners);
+    let upstream = upstream::upstream(reader);
+    listen::check_loop(reader, &listeners, upstream.as_ref());
+    let upstream_tls = upstream::tls(reader, upstream.as_ref());
+    let http = http::limits(reader, &listeners);
+    let dial = http::dial(reader);
+    let session = session::session(reader, dial.read_timeout);
+    let access = access::access(reader, &listeners);
+    let headers = access::headers(reader);
+    let max_connections = reader.count_or_word("max_connections").map(to_usize);
+    let shutdown_grace = reader.duration("shutdown_grace");
+    let worker_threads = to_usize(reader.count("worker_threads"));
+    let log = log(reader);
+    reader.report.sort();
+    if !reader.report.faults.is_empty() {
+        return None;
+    }
+    Some(Config {
+        listeners: listeners.into_iter().map(|found| found.value).collect(),
+        upstream: upstream?,
+        tls,
+        upstream_tls,
+        http,
+        dial,
+        session,
+        access,
+        headers,
+        max_connections,
+        shutdown_grace,
+        worker_threads,
+        log,
+    })
+}
+
+fn log(reader: &mut Reader) -> Log {
+    let format = match reader.choice("log_format") {
+        "text" => LogFormat::Text,
+        "json" => LogFormat::Json,
+        _ => LogFormat::Auto,
+    };
+    let level = reader.choice("log_level").parse().expect("tracing has the same levels");
+    Log { format, level }
+}
+
+/// Warns when a duration is outside what CLB accepts for the directive of this name.
+fn warn_outside_clb(reader: &mut Reader, name: &'static str, value: Duration, from_to_seconds: (u64, u64)) {
+    let (from, to) = from_to_seconds;
+    if !(Duration::from_secs(from)..=Duration::from_secs(to)).contains(&value) {
+        let place = reader.place(name);
+        let spelled = reader.spell(name, &format!("{from}s"));
+        let problem =
+            format!("{name} is outside the {from} to {to} seconds that CLB accepts, so a CLB in front cannot match it");
+        reader.report.warn(&place, problem, format!("write {spelled} or more, up to {to}s, if there is one"));
+    }
+}
+
+/// Wraps a parser that needs no key.
+fn plain<T>(parse: impl Fn(&str) -> Result<T, Problem>) -> impl Fn(&Key, &str) -> Result<T, Problem> {
+    move |_, text| parse(text)
+}
+
+/// Ranges in the table keep every count well below 32 bits, sizes of buffers too.
+fn to_usize(count: u64) -> usize {
+    usize::try_from(count).expect("the table's range fits")
+}
