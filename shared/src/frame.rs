@@ -166,8 +166,8 @@ impl Header {
         };
         match length_len {
             2 if payload_len < u64::from(LENGTH_16) => return Err(Violation::LengthNotMinimal),
-            8 if payload_len <= u64::from(u16::MAX) => return Err(Violation::LengthNotMinimal),
-            8 if payload_len > i64::MAX as u64 => return Err(Violation::LengthOutOfRange),
+            8 if u16::try_from(payload_len).is_ok() => return Err(Violation::LengthNotMinimal),
+            8 if i64::try_from(payload_len).is_err() => return Err(Violation::LengthOutOfRange),
             _ => {}
         }
         let (key_len, key) = match from {
@@ -187,6 +187,12 @@ impl Header {
     pub fn frame_len(&self) -> u64 {
         // No overflow: the payload is below 2^63.
         u64::from(self.header_len) + self.payload_len
+    }
+
+    /// The same, for a frame that is known to be in memory.
+    #[inline]
+    pub fn whole_len(&self) -> usize {
+        usize::try_from(self.frame_len()).unwrap_or(usize::MAX)
     }
 
     #[inline]
@@ -219,6 +225,26 @@ impl Header {
 pub fn apply_mask(payload: &mut [u8], key: [u8; 4]) {
     for (byte, key) in payload.iter_mut().zip(key.into_iter().cycle()) {
         *byte ^= key;
+    }
+}
+
+/// Reads the payload of a Close as it stands on the wire: its code ([`CloseCode::NO_STATUS`] when it has none), or what
+/// is wrong with it (RFC 6455 §5.5.1, §7.4). `payload` is at most 125 bytes.
+pub fn read_close(payload: &[u8], key: [u8; 4]) -> Result<CloseCode, Violation> {
+    let mut buffer = [0; MAX_CONTROL_PAYLOAD];
+    let clear = &mut buffer[..payload.len()];
+    clear.copy_from_slice(payload);
+    apply_mask(clear, key);
+    match clear {
+        [] => Ok(CloseCode::NO_STATUS),
+        [_] => Err(Violation::CloseTooShort),
+        [high, low, reason @ ..] => {
+            let code = u16::from_be_bytes([*high, *low]);
+            if !CloseCode::may_be_sent(code) {
+                return Err(Violation::CloseCode);
+            }
+            std::str::from_utf8(reason).map(|_| CloseCode(code)).map_err(|_| Violation::CloseReason)
+        }
     }
 }
 

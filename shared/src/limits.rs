@@ -38,8 +38,8 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            idle_timeout: Some(Duration::from_secs(60)),
-            send_timeout: Some(Duration::from_secs(60)),
+            idle_timeout: Some(Duration::from_mins(1)),
+            send_timeout: Some(Duration::from_mins(1)),
             keepalive_client: Some(Keepalive::default()),
             keepalive_app: Some(Keepalive::default()),
             close_timeout: Duration::from_secs(5),

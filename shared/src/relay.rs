@@ -1,13 +1,43 @@
 //! One session's machine: two byte streams, joined verbatim, understood frame by frame.
+//!
+//! After the 101, or after TLS on a `tls` listener, a [`Relay`] is told what arrives and what time it is. It answers
+//! which bytes go to the other side, which frames of our own go in between, when to read no further, when to wake it, and
+//! when it is over. It never sees a payload change: bytes are forwarded as they came, mask and compression included.
+//!
+//! * A frame of up to [`HOLD_LIMIT`](crate::frame::HOLD_LIMIT) bytes is forwarded only whole, a longer one is streamed
+//!   as it comes. Frames of our own go only between frames. So when a source dies in the middle of a *long* frame, the
+//!   other side cannot be sent a Close any more: its stream is shut down instead, and it sees a 1006.
+//! * An *orderly* end (idle, lifetime, drain, shutdown) sends a Close to the client, and the client's answer is the Close
+//!   that the app gets: what the client still had to say reaches the app. Any other end of our making is an *abort*: a
+//!   Close to both at once, at the next frame boundary, and what they still send is dropped.
+//! * Each side gets at most one Close, and nothing after it.
+
+mod closing;
+mod entropy;
+mod half;
+mod liveness;
+mod rate;
+mod raw;
+mod reason;
+mod receive;
+mod scanner;
+mod stats;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::close::{Cause, CloseCode, End, Side};
 use crate::event::Event;
 use crate::frame::Injected;
 use crate::limits::Policy;
+use crate::relay::closing::Phase;
+use crate::relay::entropy::Entropy;
+use crate::relay::half::{Half, Ping, Probe};
+use crate::relay::liveness::PendingClose;
 use crate::time::Micros;
+
+pub use closing::{FLUSH_LIMIT, LINGER};
+pub use liveness::{LIFETIME_GRACE, QUIET_MOMENT};
+pub use stats::Stats;
 
 /// What the handshake agreed on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -35,74 +65,93 @@ pub enum WriteHalf {
     Shutdown,
 }
 
-/// What went through from one side.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Stats {
-    /// Bytes that came from this side and were forwarded or discarded.
-    pub bytes: u64,
-    /// Of those, the ones that were not forwarded: swallowed pongs, and what came after the end.
-    pub bytes_discarded: u64,
-    /// Frames of all kinds, swallowed pongs included.
-    pub frames: u64,
-    /// Text messages, counted at their first frame.
-    pub text: u64,
-    /// Binary messages, counted at their first frame.
-    pub binary: u64,
-    /// Data frames that are not a whole message.
-    pub fragments: u64,
-    pub pings: u64,
-    /// Pongs, the swallowed ones not included.
-    pub pongs: u64,
-    pub closes: u64,
-    /// Answers to our own pings.
-    pub pongs_swallowed: u64,
-    /// Pings of ours *to* this side.
-    pub pings_injected: u64,
-    /// Closes of ours *to* this side: 0 or 1.
-    pub closes_injected: u64,
-    /// Bytes of ours *to* this side.
-    pub bytes_injected: u64,
-    /// Round trip of the last answered ping.
-    pub ping_rtt: Option<Duration>,
-}
-
 /// One session. Sans-IO: see the module.
 #[derive(Debug)]
 pub struct Relay {
     policy: Arc<Policy>,
-    stats: [Stats; 2],
-    end: Option<End>,
+    protocol: Protocol,
+    entropy: Entropy,
+    /// Indexed by [`Side`].
+    halves: [Half; 2],
+    phase: Phase,
+    lifetime_ends: Option<Micros>,
+    pending_close: Option<PendingClose>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Protocol {
+    WebSocket(Negotiated),
+    Raw,
 }
 
 impl Relay {
     /// A session after its 101. `seed` is all the entropy that it gets: ping payloads, masks, the jitter of its
     /// lifetime.
     pub fn websocket(policy: Arc<Policy>, negotiated: Negotiated, seed: u64, now: Micros) -> Self {
-        let _ = (negotiated, seed, now);
-        Self { policy, stats: Default::default(), end: None }
+        Self::new(policy, Protocol::WebSocket(negotiated), Entropy(seed), now)
     }
 
-    /// Blind bytes: nothing is parsed, nothing injected. An end of stream is passed on as a half-close.
+    /// Blind bytes: nothing is parsed, nothing injected, no rate applied. An end of stream is passed on as a half-close;
+    /// the session ends when both directions have, or at the idle limit, the send timeout or the end of its lifetime
+    /// (which has no jitter here: there is no seed).
     pub fn raw(policy: Arc<Policy>, now: Micros) -> Self {
-        let _ = now;
-        Self { policy, stats: Default::default(), end: None }
+        Self::new(policy, Protocol::Raw, Entropy(0), now)
     }
 
     /// Bytes waiting from `from`, contiguous from the point where the last call left off. Call in a loop until it says
     /// [`Received::More`] or the input is used up; between two calls, ask [`poll_transmit`](Self::poll_transmit).
     pub fn receive(&mut self, from: Side, input: &[u8], now: Micros, events: &mut dyn FnMut(Event)) -> Received {
-        let _ = (from, now, events);
-        if input.is_empty() { Received::More } else { Received::Forward(input.len()) }
+        if input.is_empty() {
+            return Received::More;
+        }
+        let half = &mut self.halves[from as usize];
+        half.heard_at = now;
+        half.heard = true;
+        half.holding = false;
+        half.probe = Probe::Off;
+        let received = match self.protocol {
+            Protocol::WebSocket(negotiated) => self.receive_frames(negotiated, from, input, now, events),
+            Protocol::Raw => self.receive_raw(from, input),
+        };
+        let half = &mut self.halves[from as usize];
+        match received {
+            Received::Forward(bytes) => half.stats.bytes += bytes as u64,
+            Received::Discard(bytes) => {
+                half.stats.bytes += bytes as u64;
+                half.stats.bytes_discarded += bytes as u64;
+            }
+            Received::More => half.holding = true,
+        }
+        received
     }
 
     /// `from` finished sending. Call when all that was read before went through [`receive`](Self::receive).
     pub fn eof(&mut self, from: Side, now: Micros, events: &mut dyn FnMut(Event)) {
-        let _ = (from, now, events);
+        if self.is_over() || self.half(from).finished() {
+            return;
+        }
+        self.half_mut(from).eof = true;
+        match self.protocol {
+            Protocol::WebSocket(_) => self.peer_left(from, Cause::Gone(from), now, events),
+            Protocol::Raw => self.eof_raw(from, now, events),
+        }
     }
 
     /// A read or write on that side's socket failed; it is gone in both directions.
     pub fn failed(&mut self, side: Side, now: Micros, events: &mut dyn FnMut(Event)) {
-        let _ = (side, now, events);
+        if self.is_over() || self.half(side).failed {
+            return;
+        }
+        let half = self.half_mut(side);
+        half.failed = true;
+        half.close_due = None;
+        half.blocked = None;
+        // What was underway towards it goes nowhere.
+        self.half_mut(side.peer()).scanner.stop_forwarding();
+        match self.protocol {
+            Protocol::WebSocket(_) => self.peer_left(side, Cause::Reset(side), now, events),
+            Protocol::Raw => self.finish(side.into(), Cause::Reset(side), now, events),
+        }
     }
 
     /// The next frame of ours for that side; only while the stream towards it stands at a frame boundary. It goes behind
@@ -110,36 +159,90 @@ impl Relay {
     /// the next step's bytes are forwarded), after [`handle_timeout`](Self::handle_timeout), [`eof`](Self::eof),
     /// [`failed`](Self::failed) and [`close`](Self::close); loop until `None`.
     pub fn poll_transmit(&mut self, to: Side, now: Micros, events: &mut dyn FnMut(Event)) -> Option<Injected> {
-        let _ = (to, now, events);
-        None
+        let half = self.half(to);
+        if (half.close_due.is_none() && half.probe != Probe::Due) || !self.at_boundary(to) {
+            return None;
+        }
+        let key = (to == Side::App).then(|| self.entropy.key());
+        if let Some((code, cause)) = self.half_mut(to).close_due.take() {
+            let frame = Injected::close(code, &self.reason(to, cause), key);
+            let half = self.half_mut(to);
+            half.stats.closes_injected += 1;
+            half.stats.bytes_injected += frame.len() as u64;
+            self.close_went_out(to, code, now, events);
+            return Some(frame);
+        }
+        // While an older ping is unanswered its payload is used again, so that a late answer is known as ours.
+        let payload = self.half(to).ping.map_or_else(|| self.entropy.payload(), |ping| ping.payload);
+        let frame = Injected::ping(payload, key);
+        let half = self.half_mut(to);
+        half.probe = Probe::Waiting { since: now };
+        half.ping = Some(Ping { payload, sent_at: now });
+        half.stats.pings_injected += 1;
+        half.stats.bytes_injected += frame.len() as u64;
+        events(Event::PingSent { to });
+        Some(frame)
     }
 
     /// Whether to read from `from` now, with `pending` bytes not yet taken by the other side's socket. False at a full
     /// write buffer, while over the rate ([`deadline`](Self::deadline) says when to ask again), after the end of the
     /// stream, and when nothing more from that side matters.
     pub fn may_read(&self, from: Side, pending: usize, now: Micros) -> bool {
-        let _ = (from, now);
-        pending < self.policy.write_buffer
+        let half = self.half(from);
+        if self.is_over() || half.finished() {
+            return false;
+        }
+        // What is dropped takes no room: it is read to find the side's Close, and its end.
+        let goes_nowhere = half.is_silenced() || !self.forwards_from(from);
+        if goes_nowhere {
+            return true;
+        }
+        let within_rate = !half.limited || half.ready_at(&self.policy) <= now;
+        within_rate && pending < self.policy.write_buffer
     }
 
     /// Bytes wait for that side and its socket takes none. Starts the send timeout; may be called again meanwhile.
     pub fn write_blocked(&mut self, to: Side, now: Micros) {
-        let _ = (to, now);
+        let half = self.half_mut(to);
+        if !half.failed {
+            half.blocked.get_or_insert(now);
+        }
     }
 
     /// That side's socket took bytes; `pending` are left.
     pub fn write_progress(&mut self, to: Side, now: Micros, pending: usize) {
-        let _ = (to, now, pending);
+        let half = self.half_mut(to);
+        let Some(blocked) = &mut half.blocked else { return };
+        *blocked = now;
+        if let Probe::Waiting { since } = &mut half.probe {
+            // The ping waits in the same queue: a slow reader is not a dead one.
+            *since = now;
+        }
+        if pending == 0 {
+            half.blocked = None;
+        }
+        self.flush_went_on(now);
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout). Ask again after every call that takes `&mut self`.
     pub fn deadline(&self) -> Option<Micros> {
-        None
+        match &self.phase {
+            Phase::Open => self.open_deadline(),
+            Phase::Closing(closing) => Some(closing.deadline),
+            Phase::Ended(ended) => ended.flush_until,
+        }
     }
 
     /// Acts on whatever is due; before the deadline it does nothing. Afterwards [`deadline`](Self::deadline) lies ahead.
     pub fn handle_timeout(&mut self, now: Micros, events: &mut dyn FnMut(Event)) {
-        let _ = (now, events);
+        if self.deadline().is_none_or(|deadline| deadline > now) {
+            return;
+        }
+        match &mut self.phase {
+            Phase::Open => self.open_timeout(now, events),
+            Phase::Closing(_) => self.closing_timeout(now, events),
+            Phase::Ended(ended) => ended.flush_until = None,
+        }
     }
 
     /// Ends the session in order: a Close to the client, and to the app when the client has answered. Waits for a quiet
@@ -153,23 +256,72 @@ impl Relay {
         now: Micros,
         events: &mut dyn FnMut(Event),
     ) {
-        let _ = (cause, code, quiet_until, now, events);
+        if !matches!(self.phase, Phase::Open) {
+            return;
+        }
+        match quiet_until {
+            None => self.close_in_order(cause, code, now, events),
+            Some(until) => {
+                let until = self.pending_close.map_or(until, |pending| pending.until.min(until));
+                self.pending_close = Some(PendingClose { cause, code, until });
+                self.close_if_quiet(now, events);
+            }
+        }
     }
 
     /// What to do with the write half of that side once all pending bytes are flushed.
     pub fn write_half(&self, to: Side) -> WriteHalf {
-        let _ = to;
-        WriteHalf::Open
+        let shutdown = match self.protocol {
+            Protocol::WebSocket(_) => self.wrote_all(to),
+            Protocol::Raw => self.half(to.peer()).eof,
+        };
+        if shutdown || self.is_over() { WriteHalf::Shutdown } else { WriteHalf::Open }
     }
 
     /// The end, once the session is over. Then: flush what is pending while [`deadline`](Self::deadline) gives time
     /// (`None` or past: no more time), and drop both sockets.
     pub fn end(&self) -> Option<&End> {
-        self.end.as_ref()
+        match &self.phase {
+            Phase::Ended(ended) => Some(&ended.end),
+            Phase::Open | Phase::Closing(_) => None,
+        }
     }
 
     /// Counters of what came from that side, and of what was injected to it.
     pub fn stats(&self, from: Side) -> &Stats {
-        &self.stats[from as usize]
+        &self.half(from).stats
+    }
+
+    fn new(policy: Arc<Policy>, protocol: Protocol, mut entropy: Entropy, now: Micros) -> Self {
+        let halves = Side::BOTH.map(|side| Half::new(side, &policy, now));
+        let jitter = if protocol == Protocol::Raw { 0 } else { policy.lifetime_jitter_percent };
+        let lifetime_ends =
+            policy.max_lifetime.map(|lifetime| now + liveness::spread_lifetime(lifetime, jitter, &mut entropy));
+        Self { policy, protocol, entropy, halves, phase: Phase::Open, lifetime_ends, pending_close: None }
+    }
+
+    fn half(&self, side: Side) -> &Half {
+        &self.halves[side as usize]
+    }
+
+    fn half_mut(&mut self, side: Side) -> &mut Half {
+        &mut self.halves[side as usize]
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Ended(_))
+    }
+
+    /// Whether bytes from that side, if any come now, reach the other one.
+    fn forwards_from(&self, from: Side) -> bool {
+        match self.protocol {
+            Protocol::WebSocket(_) => self.half(from.peer()).accepts() || !self.at_boundary(from.peer()),
+            Protocol::Raw => !self.half(from.peer()).failed,
+        }
+    }
+
+    /// Whether the stream towards that side stands between two frames.
+    fn at_boundary(&self, to: Side) -> bool {
+        !self.half(to.peer()).scanner.holds_peer_inside_a_frame()
     }
 }

@@ -1,0 +1,197 @@
+//! Where one direction stands between and inside frames.
+
+use crate::close::Side;
+use crate::frame::{HOLD_LIMIT, Header, Opcode, Violation, apply_mask};
+use crate::limits::Limit;
+use crate::relay::Stats;
+
+/// The position of one direction's stream, between calls.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Scanner {
+    /// Bytes still to come of a frame that is streamed.
+    left: u64,
+    /// What happens to those bytes: they share the fate of the frame's first ones.
+    forwarding: bool,
+    /// Frames so far of the unfinished message; 0 between messages.
+    frames: u32,
+    /// Declared payload so far of the unfinished message.
+    size: u64,
+}
+
+/// What to hold the stream against, for one call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    pub(super) from: Side,
+    pub(super) deflate: bool,
+    pub(super) max_frame: u64,
+    pub(super) max_message: u64,
+    pub(super) max_fragments: u32,
+    /// Messages that may begin; the next one is over the rate.
+    pub(super) message_budget: u64,
+    /// Bytes after which to stop, to settle the account.
+    pub(super) byte_budget: u64,
+    /// The payload of the keepalive ping that this side has not answered yet.
+    pub(super) ping: Option<[u8; 8]>,
+    /// Stop where a streamed frame ends: a frame of ours is due there.
+    pub(super) stop_at_boundary: bool,
+    /// The fate of frames that begin now.
+    pub(super) forward: bool,
+}
+
+/// One call's result: `len` bytes with the same fate, then a reason to stop.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    pub(super) len: usize,
+    pub(super) forward: bool,
+    /// Messages that began in these bytes.
+    pub(super) messages: u64,
+    /// What stands behind those bytes. Not consumed: with `len` over 0 it is found again by the next call.
+    pub(super) stop: Stop,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Stop {
+    /// All was used, or what is left is the incomplete start of a frame, or it is time to look at what is due.
+    Pause,
+    /// A whole Close.
+    Close(Header),
+    /// A whole pong that answers our ping.
+    Answer(Header),
+    Fault(Fault),
+}
+
+/// Why a frame is not let through.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fault {
+    Violation(Violation),
+    Limit(Limit),
+}
+
+impl Scanner {
+    /// Whether the stream that these frames are forwarded to stands inside one of them.
+    pub(super) fn holds_peer_inside_a_frame(&self) -> bool {
+        self.left > 0 && self.forwarding
+    }
+
+    /// The frame underway goes no further.
+    pub(super) fn stop_forwarding(&mut self) {
+        self.forwarding = false;
+    }
+
+    pub(super) fn between_messages(&self) -> bool {
+        self.left == 0 && self.frames == 0
+    }
+
+    /// Walks from header to header over the longest run of bytes with one fate. No allocation, payloads are skipped.
+    pub(super) fn scan(&mut self, input: &[u8], rules: &Rules, stats: &mut Stats) -> Run {
+        let mut run = Run { len: 0, forward: rules.forward, messages: 0, stop: Stop::Pause };
+        if self.left > 0 {
+            run.forward = self.forwarding;
+            run.len = self.stream(input);
+            if self.left > 0 || rules.stop_at_boundary || run.forward != rules.forward {
+                return run;
+            }
+        }
+        while run.len < input.len() && run.len as u64 <= rules.byte_budget {
+            let rest = &input[run.len..];
+            let header = match Header::parse(rest, rules.from, rules.deflate) {
+                Ok(Some(header)) => header,
+                Ok(None) => break,
+                Err(what) => {
+                    run.stop = Stop::Fault(Fault::Violation(what));
+                    break;
+                }
+            };
+            let step = if header.opcode.is_control() {
+                control(&header, rest, rules.ping, stats)
+            } else {
+                self.data(&header, rest, rules, &mut run.messages, stats)
+            };
+            match step {
+                Ok(taken) => run.len += taken,
+                Err(stop) => {
+                    run.stop = stop;
+                    break;
+                }
+            }
+        }
+        run
+    }
+
+    /// The part of `input` that belongs to the frame underway.
+    fn stream(&mut self, input: &[u8]) -> usize {
+        let taken = usize::try_from(self.left).map_or(input.len(), |left| left.min(input.len()));
+        self.left -= taken as u64;
+        taken
+    }
+
+    /// Takes what is there of a data frame, or nothing if it may not begin or has to be whole first.
+    #[inline]
+    fn data(
+        &mut self,
+        header: &Header,
+        rest: &[u8],
+        rules: &Rules,
+        messages: &mut u64,
+        stats: &mut Stats,
+    ) -> Result<usize, Stop> {
+        let begins = header.opcode != Opcode::Continuation;
+        match (begins, self.frames) {
+            (false, 0) => return Err(Stop::Fault(Fault::Violation(Violation::StrayContinuation))),
+            (true, 1..) => return Err(Stop::Fault(Fault::Violation(Violation::InterleavedMessage))),
+            _ => {}
+        }
+        let frames = self.frames.saturating_add(1);
+        let size = self.size.saturating_add(header.payload_len);
+        let over = if header.payload_len > rules.max_frame {
+            Some(Limit::FrameSize)
+        } else if size > rules.max_message {
+            Some(Limit::MessageSize)
+        } else if frames > rules.max_fragments {
+            Some(Limit::Fragments)
+        } else if begins && *messages >= rules.message_budget {
+            Some(Limit::Rate)
+        } else {
+            None
+        };
+        if let Some(limit) = over {
+            return Err(Stop::Fault(Fault::Limit(limit)));
+        }
+        let frame_len = header.frame_len();
+        if frame_len <= HOLD_LIMIT as u64 && frame_len > rest.len() as u64 {
+            return Err(Stop::Pause);
+        }
+
+        (self.frames, self.size) = if header.fin { (0, 0) } else { (frames, size) };
+        stats.frames += 1;
+        stats.text += u64::from(header.opcode == Opcode::Text);
+        stats.binary += u64::from(header.opcode == Opcode::Binary);
+        stats.fragments += u64::from(!(begins && header.fin));
+        *messages += u64::from(begins);
+        self.left = frame_len;
+        self.forwarding = rules.forward;
+        Ok(self.stream(rest))
+    }
+}
+
+/// Takes a whole control frame, unless it is one that the relay has to look at.
+fn control(header: &Header, rest: &[u8], ping: Option<[u8; 8]>, stats: &mut Stats) -> Result<usize, Stop> {
+    let frame_len = header.whole_len();
+    let Some(frame) = rest.get(..frame_len) else { return Err(Stop::Pause) };
+    match header.opcode {
+        Opcode::Close => return Err(Stop::Close(*header)),
+        Opcode::Pong => {
+            if let (Some(ping), Ok(mut answer)) = (ping, <[u8; 8]>::try_from(&frame[usize::from(header.header_len)..]))
+            {
+                apply_mask(&mut answer, header.key);
+                if answer == ping {
+                    return Err(Stop::Answer(*header));
+                }
+            }
+            stats.pongs += 1;
+        }
+        _ => stats.pings += 1,
+    }
+    stats.frames += 1;
+    Ok(frame_len)
+}
