@@ -1,4 +1,18 @@
-//! The Outrigger sidecar.
+//! The Outrigger sidecar: HTTP and WebSocket in front of one app, as a library that runs on any [`net::Net`].
+//!
+//! [`server::Server`] is the whole of it; [`config`] is what it is told, [`cli`] how a person tells it.
 
 pub mod cli;
 pub mod config;
+pub mod descriptors;
+mod drive;
+pub mod http;
+pub mod lifecycle;
+mod listen;
+pub mod net;
+pub mod server;
+mod session;
+pub mod telemetry;
+pub mod tls;
+pub mod transport;
+pub mod upstream;

@@ -30,7 +30,7 @@ pub enum BodyFault {
 
 /// How far a request body has come, for whoever waits for the answer to it.
 #[derive(Debug)]
-pub struct Upload(Mutex<UploadState>);
+pub(crate) struct Upload(Mutex<UploadState>);
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct UploadState {

@@ -73,7 +73,7 @@ pub fn server_config(files: &TlsFiles, crypto: &Crypto, alpn: &[&[u8]]) -> Resul
     let provider = Arc::new(with_ciphers(&crypto.provider, files.ciphers.as_deref()));
     let keys = files.certs.iter().map(|pair| certified_key(&pair.cert, &pair.key, &provider)).collect::<Result<_, _>>()?;
     let builder = ServerConfig::builder_with_details(provider.clone(), crypto.time.clone())
-        .with_protocol_versions(versions(files.protocols))
+        .with_protocol_versions(&versions(files.protocols))
         .map_err(LoadError::NothingToOffer)?;
     let builder = match &files.client_auth {
         ClientAuth::Off => builder.with_no_client_auth(),
@@ -95,7 +95,7 @@ pub fn server_config(files: &TlsFiles, crypto: &Crypto, alpn: &[&[u8]]) -> Resul
 /// For the app.
 pub fn client_config(trust: &Trust, crypto: &Crypto) -> Result<ClientConfig, LoadError> {
     let builder = ClientConfig::builder_with_details(crypto.provider.clone(), crypto.time.clone())
-        .with_protocol_versions(versions(TlsProtocols::Both))
+        .with_protocol_versions(&versions(TlsProtocols::Both))
         .map_err(LoadError::NothingToOffer)?;
     let roots = match trust {
         Trust::File(path) => roots(path)?,
@@ -118,11 +118,11 @@ pub fn client_config(trust: &Trust, crypto: &Crypto) -> Result<ClientConfig, Loa
     Ok(config)
 }
 
-fn versions(protocols: TlsProtocols) -> &'static [&'static SupportedProtocolVersion] {
+fn versions(protocols: TlsProtocols) -> Vec<&'static SupportedProtocolVersion> {
     match protocols {
-        TlsProtocols::Both => &[&version::TLS13, &version::TLS12],
-        TlsProtocols::OnlyTls12 => &[&version::TLS12],
-        TlsProtocols::OnlyTls13 => &[&version::TLS13],
+        TlsProtocols::Both => vec![&version::TLS13, &version::TLS12],
+        TlsProtocols::OnlyTls12 => vec![&version::TLS12],
+        TlsProtocols::OnlyTls13 => vec![&version::TLS13],
     }
 }
 

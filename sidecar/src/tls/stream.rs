@@ -294,5 +294,3 @@ impl<S: Stream> AsyncWrite for TlsStream<S> {
     }
 }
 
-#[cfg(test)]
-mod tests;
