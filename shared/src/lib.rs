@@ -1,1 +1,3 @@
 //! The pure part of Outrigger.
+
+pub mod handshake;
