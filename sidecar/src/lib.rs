@@ -1,1 +1,3 @@
 //! The Outrigger sidecar.
+
+pub mod demo;
