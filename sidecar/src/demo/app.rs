@@ -112,7 +112,8 @@ impl Exchange {
             counts.updates += updates.len() as u64;
             counts.empty += u64::from(updates.is_empty());
         });
-        let latest = updates.last().map_or(query.since, |update| update.sequence);
+        // Less than asked for tells a page that the app has been started anew since.
+        let latest = updates.last().map_or_else(|| *self.app.feed.latest().borrow(), |update| update.sequence);
         let mut body = format!(r#"{{"latest":{latest},"updates":["#);
         for (n, update) in updates.iter().enumerate() {
             let comma = if n == 0 { "" } else { "," };

@@ -1,8 +1,8 @@
 //! The app behind `outrigger demo`: one source of updates, read by the same page in two ways, by polling and by push,
 //! with what each way cost in requests, bytes and delay.
 //!
-//! Map: [`feed`] makes the updates and keeps the latest; [`app`] answers requests; [`push`] speaks WebSocket;
-//! [`meter`] counts bytes where they enter and leave the app; [`clients`] keeps the counts per page.
+//! Map: `feed` makes the updates and keeps the latest; `app` answers requests; `push` speaks WebSocket (RFC 6455);
+//! `meter` counts bytes where they enter and leave the app; `clients` keeps the counts per page.
 
 mod app;
 mod clients;
@@ -54,7 +54,7 @@ pub struct Links {
 }
 
 /// Serves the demo's page and its endpoints on `listener` until `shutdown` completes, then closes WebSockets with 1001
-/// and returns within [`DRAIN_TIMEOUT`]. `wall_clock` stamps the updates. All tasks end with the returned future, also
+/// and returns within two seconds. `wall_clock` stamps the updates. All tasks end with the returned future, also
 /// when it is dropped. Fails only when `accept` keeps failing.
 pub async fn serve(
     listener: TcpListener,

@@ -189,6 +189,8 @@ async fn a_poll_returns_the_updates_since_n() {
 
     let empty = demo.get("/api/updates?since=5&client=a").await.json();
     assert_eq!(empty, json!({"latest": 5, "updates": []}));
+    let before_a_restart = demo.get("/api/updates?since=9&client=b").await.json();
+    assert_eq!(before_a_restart, json!({"latest": 5, "updates": []}));
     let polling = &demo.stats("a").await["polling"];
     assert_eq!(
         (&polling["requests"], &polling["messages"], &polling["updates"], &polling["empty"]),
