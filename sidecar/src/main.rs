@@ -1,16 +1,17 @@
 //! The `outrigger` binary: reads the command line, then runs. Exit codes: 0 done, 1 it cannot run, 2 it was told wrongly.
 
 use std::future::Future;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use outrigger::cli::{self, Command};
-use outrigger::config::{Config, Finding};
+use outrigger::config::{Config, Finding, Log, LogFormat};
+use outrigger::demo;
 use outrigger::descriptors::connections_that_fit;
 use outrigger::net::TokioNet;
 use outrigger::server::Server;
 use outrigger::telemetry;
-use outrigger::tls::Crypto;
+use outrigger::tls::{Crypto, ServerSide};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -19,7 +20,7 @@ fn main() -> ExitCode {
     let env = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
     match cli::parse(std::env::args_os(), env, &|path| std::fs::read(path)) {
         Ok(Command::Run { config, warnings }) => run(&config, &warnings),
-        Ok(Command::Demo(demo)) => demo_main(demo),
+        Ok(Command::Demo(settings)) => demo(settings),
         Err(exit) => {
             // Both streams as they are: a closed pipe on the other end is no reason to panic.
             let _ = io::Write::write_all(&mut io::stdout(), exit.out.as_bytes());
@@ -39,7 +40,11 @@ fn run(config: &Config, warnings: &[Finding]) -> ExitCode {
     let outcome = runtime(config.worker_threads).and_then(|runtime| {
         runtime.block_on(async {
             let (stop, hurry) = (interrupted(1)?, interrupted(2)?);
-            match Server::start(net, config, &crypto, connections_that_fit()).await {
+            let started = async {
+                let tls = config.tls.as_ref().map(|files| ServerSide::load(files, &crypto)).transpose()?;
+                Server::start(net, config, &crypto, tls, connections_that_fit()).await
+            };
+            match started.await {
                 Ok(server) => {
                     server.run(stop, hurry).await;
                     Ok(ExitCode::SUCCESS)
@@ -77,6 +82,25 @@ fn interrupted(times: u32) -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-fn demo_main(_: cli::Demo) -> ExitCode {
-    ExitCode::FAILURE
+/// The demo warns and fails like the real thing, but says little else: the page is what there is to see.
+fn demo(mut settings: cli::Demo) -> ExitCode {
+    settings.color &= io::stdout().is_terminal();
+    telemetry::init(Log { format: LogFormat::Auto, level: tracing::Level::WARN });
+    let outcome = runtime(1).and_then(|runtime| {
+        runtime.block_on(async {
+            let (stop, hurry) = (interrupted(1)?, interrupted(2)?);
+            Ok(demo::run(settings, &mut io::stdout(), stop, hurry).await)
+        })
+    });
+    match outcome {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            tracing::error!("the runtime cannot start: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -14,7 +14,7 @@ use crate::http::Proxy;
 use crate::lifecycle::{Lifecycle, Stage};
 use crate::listen::{self, Bound, Places};
 use crate::net::{Listener as _, Net};
-use crate::tls::{self, ALPN_HTTP11, Crypto, LoadError};
+use crate::tls::{self, Crypto, LoadError, ServerSide};
 use crate::upstream::Upstream;
 
 /// How long sessions have, once they were asked to close, on top of their own close timeout.
@@ -25,7 +25,9 @@ const CLOSING_MARGIN: Duration = Duration::from_secs(1);
 pub enum StartError {
     #[error(transparent)]
     Tls(#[from] LoadError),
-    #[error("{name:?} is no name that a certificate can be checked against; set upstream_tls_name to the one in the app's certificate")]
+    #[error(
+        "{name:?} is no name that a certificate can be checked against; set upstream_tls_name to the one in the app's certificate"
+    )]
     UpstreamName { name: String },
     #[error("upstream {host}: the name does not resolve ({why}); check the spelling, or give an address")]
     Resolve { host: String, why: io::Error },
@@ -51,15 +53,18 @@ pub struct Server<N: Net> {
 }
 
 impl<N: Net> Server<N> {
-    /// Loads certificates, resolves the app's name and binds every listener. Nothing is served before
-    /// [`Server::run`]; when anything fails, what was bound is free again.
+    /// Resolves the app's name and binds every listener. Nothing is served before [`Server::run`]; when anything
+    /// fails, what was bound is free again.
     ///
+    /// `tls` is what [`ServerSide::load`] made of the configuration's files; a configuration without any needs none.
     /// `max_connections` is used where the configuration leaves it open.
-    pub async fn start(net: N, config: &Config, crypto: &Crypto, max_connections: usize) -> Result<Self, StartError> {
-        let https = config.tls.as_ref().map(|files| tls::server_config(files, crypto, &[ALPN_HTTP11])).transpose()?;
-        let raw = config.tls.as_ref().map(|files| tls::server_config(files, crypto, &[])).transpose()?;
-        let (https, raw) = (https.map(Arc::new), raw.map(Arc::new));
-
+    pub async fn start(
+        net: N,
+        config: &Config,
+        crypto: &Crypto,
+        tls: Option<ServerSide>,
+        max_connections: usize,
+    ) -> Result<Self, StartError> {
         let upstream_tls = upstream_tls(config, crypto)?;
         let upstream = Upstream::new(
             net.clone(),
@@ -81,10 +86,11 @@ impl<N: Net> Server<N> {
             };
             let listener = net.bind(wanted.addr).await.map_err(fail)?;
             addresses.push((wanted.scheme, listener.local_addr().map_err(fail)?));
-            let tls = match wanted.scheme {
-                Scheme::Http => None,
-                Scheme::Https => https.clone(),
-                Scheme::Tls => raw.clone(),
+            let tls = match (wanted.scheme, &tls) {
+                (Scheme::Http, _) => None,
+                (Scheme::Https, Some(tls)) => Some(Arc::clone(&tls.https)),
+                (Scheme::Tls, Some(tls)) => Some(Arc::clone(&tls.raw)),
+                (_, None) => unreachable!("a configuration with TLS listeners has certificates"),
             };
             bound.push(Bound { scheme: wanted.scheme, listener, tls });
         }

@@ -24,16 +24,8 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Headers of one hop (RFC 9110 §7.6.1), with the older ones that implementations still send. `Trailer` is not among
 /// them: trailers go through.
-const HOP_BY_HOP: [HeaderName; 8] = [
-    CONNECTION,
-    KEEP_ALIVE,
-    PROXY_CONNECTION,
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
+const HOP_BY_HOP: [HeaderName; 8] =
+    [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE];
 
 /// Who sent a request.
 #[derive(Debug, Clone, Copy)]
@@ -230,7 +222,10 @@ mod tests {
     fn a_trace_is_passed_on_or_started() {
         let given = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         let parts = sent(request(&[("traceparent", given), ("tracestate", "a=b")]), &[]);
-        assert_eq!((parts.headers["traceparent"].as_bytes(), &parts.headers["tracestate"]), (given.as_bytes(), &"a=b".parse().unwrap()));
+        assert_eq!(
+            (parts.headers["traceparent"].as_bytes(), &parts.headers["tracestate"]),
+            (given.as_bytes(), &"a=b".parse().unwrap())
+        );
         let parts = sent(request(&[("traceparent", "nonsense"), ("tracestate", "a=b")]), &[]);
         assert!(trace_context::is_valid(parts.headers["traceparent"].as_bytes()));
         assert!(!parts.headers.contains_key("tracestate"));

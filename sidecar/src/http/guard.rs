@@ -97,8 +97,13 @@ impl<S: Stream> Guard<S> {
     /// The header limit runs from now.
     pub(super) fn new(io: S, limits: Limits) -> (Self, Progress) {
         let progress = Progress(Arc::new(Mutex::new(Phase::Fresh(Instant::now()))));
-        let guard =
-            Self { io, progress: progress.clone(), limits, read_timer: Timer::default(), write_timer: Timer::default() };
+        let guard = Self {
+            io,
+            progress: progress.clone(),
+            limits,
+            read_timer: Timer::default(),
+            write_timer: Timer::default(),
+        };
         (guard, progress)
     }
 

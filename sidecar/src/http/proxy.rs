@@ -93,7 +93,11 @@ impl<N: Net> Proxy<N> {
     }
 
     /// Answers one request. Never fails: what goes wrong becomes an answer.
-    pub(super) async fn handle(&self, mut request: Request<Incoming>, connection: &Connection) -> Response<ResponseBody> {
+    pub(super) async fn handle(
+        &self,
+        mut request: Request<Incoming>,
+        connection: &Connection,
+    ) -> Response<ResponseBody> {
         let Some(permit) = &connection.permit else {
             return and_close(self.refuse(StatusCode::SERVICE_UNAVAILABLE, "There are too many connections."));
         };
@@ -144,7 +148,9 @@ impl<N: Net> Proxy<N> {
     async fn forward(&self, parts: request::Parts, body: Incoming) -> Response<ResponseBody> {
         let announced = body.size_hint().lower();
         if self.http.max_body.is_some_and(|max| announced > max) {
-            return and_close(self.refuse(StatusCode::PAYLOAD_TOO_LARGE, "The request body is larger than is allowed."));
+            return and_close(
+                self.refuse(StatusCode::PAYLOAD_TOO_LARGE, "The request body is larger than is allowed."),
+            );
         }
         let body = RequestBody::new(body, self.http.max_body, self.http.body_timeout);
         match self.upstream.send(Request::from_parts(parts, body)).await {

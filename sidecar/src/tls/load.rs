@@ -32,10 +32,7 @@ pub struct Crypto {
 impl Crypto {
     /// The production provider, with the wall clock of `net`.
     pub fn new<N: Net>(net: N) -> Self {
-        Self {
-            provider: Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
-            time: Arc::new(WallClock(net)),
-        }
+        Self { provider: Arc::new(rustls::crypto::aws_lc_rs::default_provider()), time: Arc::new(WallClock(net)) }
     }
 }
 
@@ -68,28 +65,55 @@ pub enum LoadError {
     NothingToOffer(rustls::Error),
 }
 
-/// For clients. `alpn` is empty for raw listeners, which do not know what is spoken inside.
-pub fn server_config(files: &TlsFiles, crypto: &Crypto, alpn: &[&[u8]]) -> Result<ServerConfig, LoadError> {
-    let provider = Arc::new(with_ciphers(&crypto.provider, files.ciphers.as_deref()));
-    let keys = files.certs.iter().map(|pair| certified_key(&pair.cert, &pair.key, &provider)).collect::<Result<_, _>>()?;
-    let builder = ServerConfig::builder_with_details(provider.clone(), crypto.time.clone())
-        .with_protocol_versions(&versions(files.protocols))
-        .map_err(LoadError::NothingToOffer)?;
-    let builder = match &files.client_auth {
-        ClientAuth::Off => builder.with_no_client_auth(),
-        ClientAuth::Optional(path) | ClientAuth::Required(path) => {
-            let verifier = WebPkiClientVerifier::builder_with_provider(roots(path)?, provider);
-            let optional = matches!(files.client_auth, ClientAuth::Optional(_));
-            let verifier = if optional { verifier.allow_unauthenticated() } else { verifier };
-            builder.with_client_cert_verifier(
-                verifier.build().map_err(|e| LoadError::Authority { path: path.clone(), why: e.to_string() })?,
-            )
-        }
-    };
-    let mut config = builder.with_cert_resolver(Arc::new(ByServerName::new(keys)));
-    config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
-    config.send_tls13_tickets = TICKETS;
-    Ok(config)
+/// What listeners show to clients.
+#[derive(Clone)]
+pub struct ServerSide {
+    /// Inside TLS, HTTP/1.1 is spoken and said so by ALPN (RFC 7301).
+    pub https: Arc<ServerConfig>,
+    /// Nothing is known of what is spoken inside.
+    pub raw: Arc<ServerConfig>,
+}
+
+impl ServerSide {
+    /// From the configuration's files.
+    pub fn load(files: &TlsFiles, crypto: &Crypto) -> Result<Self, LoadError> {
+        let provider = Arc::new(with_ciphers(&crypto.provider, files.ciphers.as_deref()));
+        let pairs = files.certs.iter();
+        let keys = pairs.map(|pair| certified_key(&pair.cert, &pair.key, &provider)).collect::<Result<_, _>>()?;
+        let builder = ServerConfig::builder_with_details(provider.clone(), crypto.time.clone())
+            .with_protocol_versions(&versions(files.protocols))
+            .map_err(LoadError::NothingToOffer)?;
+        let builder = match &files.client_auth {
+            ClientAuth::Off => builder.with_no_client_auth(),
+            ClientAuth::Optional(path) | ClientAuth::Required(path) => {
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots(path)?, provider);
+                let optional = matches!(files.client_auth, ClientAuth::Optional(_));
+                let verifier = if optional { verifier.allow_unauthenticated() } else { verifier };
+                builder.with_client_cert_verifier(
+                    verifier.build().map_err(|e| LoadError::Authority { path: path.clone(), why: e.to_string() })?,
+                )
+            }
+        };
+        Ok(Self::new(builder.with_cert_resolver(Arc::new(ByServerName::new(keys)))))
+    }
+
+    /// From one certificate that is no file.
+    pub fn with_certificate(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        crypto: &Crypto,
+    ) -> Result<Self, rustls::Error> {
+        let builder = ServerConfig::builder_with_details(crypto.provider.clone(), crypto.time.clone())
+            .with_protocol_versions(&versions(TlsProtocols::Both))?;
+        Ok(Self::new(builder.with_no_client_auth().with_single_cert(chain, key)?))
+    }
+
+    fn new(mut raw: ServerConfig) -> Self {
+        raw.send_tls13_tickets = TICKETS;
+        let mut https = raw.clone();
+        https.alpn_protocols = vec![super::ALPN_HTTP11.to_vec()];
+        Self { https: Arc::new(https), raw: Arc::new(raw) }
+    }
 }
 
 /// For the app.

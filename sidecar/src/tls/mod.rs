@@ -5,7 +5,7 @@ mod records;
 mod stream;
 mod verify;
 
-pub use load::{Crypto, LoadError, client_config, server_config};
+pub use load::{Crypto, LoadError, ServerSide, client_config};
 pub use stream::{HandshakeError, TlsStream, accept, connect};
 
 /// The one application protocol spoken inside TLS (RFC 7301), until WebSocket over HTTP/2 (RFC 8441) is there.

@@ -293,4 +293,3 @@ impl<S: Stream> AsyncWrite for TlsStream<S> {
         Pin::new(&mut this.io).poll_shutdown(cx)
     }
 }
-
