@@ -422,6 +422,12 @@ impl Response {
     }
 }
 
+/// A GET request for `target`, with `extra` header lines.
+pub fn get(target: &str, extra: &[&str]) -> String {
+    let extra: String = extra.iter().map(|line| format!("{line}\r\n")).collect();
+    format!("GET {target} HTTP/1.1\r\nHost: app.test\r\n{extra}\r\n")
+}
+
 /// Where `needle` starts.
 pub fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|window| window == needle)
