@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::wire::{End, Head, Tape, Transport, Wire};
+use crate::wire::{End, Head, Tape, Transport, Wire, lines};
 use crate::ws::{CLOSE, Frame, switching};
 use crate::{PATIENCE, show};
 
@@ -253,8 +253,7 @@ impl DerefMut for Conn {
 
 /// A response with a body and its length.
 pub fn response(status: u16, extra: &[&str], body: &str) -> String {
-    let extra: String = extra.iter().map(|line| format!("{line}\r\n")).collect();
-    format!("HTTP/1.1 {status} Status\r\nContent-Length: {}\r\n{extra}\r\n{body}", body.len())
+    format!("HTTP/1.1 {status} Status\r\nContent-Length: {}\r\n{}\r\n{body}", body.len(), lines(extra))
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 //! Nothing sleeps to synchronise: a test waits for a condition, at most [`PATIENCE`] long, and when the
 //! condition does not come, the failure shows what did.
 
+#![expect(clippy::return_self_not_must_use, reason = "a chain of checks may end after any of them")]
+
 pub mod app;
 pub mod certs;
 pub mod scratch;

@@ -279,9 +279,8 @@ impl Process {
     #[track_caller]
     fn wait_exit(&mut self) -> ExitStatus {
         // The end of stderr is the condition to wait for; the exit follows at once.
-        if !self.log.wait_closed() {
-            panic!("the process did not end within {PATIENCE:?}; stderr: {}", self.log.text());
-        }
+        let closed = self.log.wait_closed();
+        assert!(closed, "the process did not end within {PATIENCE:?}; stderr: {}", self.log.text());
         self.child.wait().expect("a child of ours")
     }
 }

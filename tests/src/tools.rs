@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// How long a whole conversation of a foreign client may take; a browser starts slowly on a busy machine.
-pub const TOOL_PATIENCE: Duration = Duration::from_secs(120);
+pub const TOOL_PATIENCE: Duration = Duration::from_mins(2);
 
 /// The folder `tests/`.
 pub fn folder() -> &'static Path {

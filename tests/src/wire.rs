@@ -424,8 +424,12 @@ impl Response {
 
 /// A GET request for `target`, with `extra` header lines.
 pub fn get(target: &str, extra: &[&str]) -> String {
-    let extra: String = extra.iter().map(|line| format!("{line}\r\n")).collect();
-    format!("GET {target} HTTP/1.1\r\nHost: app.test\r\n{extra}\r\n")
+    format!("GET {target} HTTP/1.1\r\nHost: app.test\r\n{}\r\n", lines(extra))
+}
+
+/// Header lines, each with its CRLF.
+pub fn lines(lines: &[&str]) -> String {
+    lines.iter().flat_map(|line| [*line, "\r\n"]).collect()
 }
 
 /// Where `needle` starts.

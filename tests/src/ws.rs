@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
-use crate::wire::{End, Head, Wire};
+use crate::wire::{End, Head, Wire, lines};
 
 /// The nonce of RFC 6455's own example; its answer is `s3pPLMBiTxaQ9kYGzzhZRbK+xOo=`.
 pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -29,8 +29,7 @@ pub fn accept_for(key: &str) -> String {
 pub fn upgrade(target: &str, extra: &[&str]) -> String {
     let base =
         ["Host: app.test", "Upgrade: websocket", "Connection: Upgrade", &key_line(KEY), "Sec-WebSocket-Version: 13"];
-    let lines = base.iter().chain(extra).map(|line| format!("{line}\r\n"));
-    format!("GET {target} HTTP/1.1\r\n{}\r\n", lines.collect::<String>())
+    format!("GET {target} HTTP/1.1\r\n{}{}\r\n", lines(&base), lines(extra))
 }
 
 /// The header line that carries a nonce.
@@ -41,10 +40,10 @@ pub fn key_line(key: &str) -> String {
 /// The right 101 to a request, with `extra` header lines.
 pub fn switching(request: &Head, extra: &[&str]) -> String {
     let accept = accept_for(request.get("sec-websocket-key").unwrap_or_default());
-    let extra: String = extra.iter().map(|line| format!("{line}\r\n")).collect();
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Accept: {accept}\r\n{extra}\r\n"
+         Sec-WebSocket-Accept: {accept}\r\n{}\r\n",
+        lines(extra)
     )
 }
 
@@ -87,13 +86,13 @@ impl Frame {
         let mut out = vec![u8::from(self.fin) << 7 | self.rsv << 4 | self.opcode];
         let mask_bit = u8::from(self.mask.is_some()) << 7;
         match self.payload.len() {
-            n @ 0..=125 => out.push(mask_bit | u8::try_from(n).expect("at most 125")),
+            n @ 0..=125 => out.push(mask_bit + u8::try_from(n).expect("at most 125")),
             n @ 126..=0xffff => {
-                out.push(mask_bit | 126);
+                out.push(mask_bit + 126);
                 out.extend(u16::try_from(n).expect("at most 65,535").to_be_bytes());
             }
             n => {
-                out.push(mask_bit | 127);
+                out.push(mask_bit + 127);
                 out.extend((n as u64).to_be_bytes());
             }
         }

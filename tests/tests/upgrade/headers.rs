@@ -91,7 +91,9 @@ fn b10_forwarded_headers_are_set_on_plain_and_upgrade_requests() {
     for proto in ["http", "https"] {
         let of_proto: Vec<&Head> = seen.iter().filter(|r| r.get("x-forwarded-proto") == Some(proto)).collect();
         assert_eq!(of_proto.len(), 2, "{proto}: {seen:?}");
-        of_proto.iter().for_each(|request| assert_forwarded(request, proto));
+        for request in &of_proto {
+            assert_forwarded(request, proto);
+        }
         assert_eq!(of_proto.iter().filter(|r| r.get("upgrade").is_some()).count(), 1, "{proto}: {seen:?}");
     }
 }

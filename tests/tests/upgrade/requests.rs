@@ -169,7 +169,6 @@ fn b09_only_the_listed_origins_may_upgrade() {
         "https://sub.ok.test",
         "https://ok.test@evil.test",
         "https://ok.test/",
-        "https://OK.test",
         "http://local.test",
         "http://local.test:30000",
         "null",
