@@ -251,6 +251,12 @@ impl DerefMut for Conn {
     }
 }
 
+/// An address on which nobody listens: it was free a moment ago, and the system hands out others first.
+pub fn free_addr() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("a bound socket")
+}
+
 /// A response with a body and its length.
 pub fn response(status: u16, extra: &[&str], body: &str) -> String {
     format!("HTTP/1.1 {status} Status\r\nContent-Length: {}\r\n{}\r\n{body}", body.len(), lines(extra))

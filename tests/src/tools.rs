@@ -78,14 +78,30 @@ impl Tool {
         Tool { child, name, lines }
     }
 
+    /// The next line of stdout.
+    #[track_caller]
+    pub fn line(&self) -> String {
+        match self.lines.recv_timeout(TOOL_PATIENCE) {
+            Ok(line) => line,
+            Err(RecvTimeoutError::Timeout) => panic!("nothing in {TOOL_PATIENCE:?} from {}", self.name),
+            Err(RecvTimeoutError::Disconnected) => panic!("no more lines from {}", self.name),
+        }
+    }
+
+    /// The first word of stdout that starts so, for example with `http://`.
+    #[track_caller]
+    pub fn word(&self, start: &str) -> String {
+        loop {
+            if let Some(word) = self.line().split_whitespace().find(|word| word.starts_with(start)) {
+                return word.to_owned();
+            }
+        }
+    }
+
     /// The next line of stdout as JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
-        let line = match self.lines.recv_timeout(TOOL_PATIENCE) {
-            Ok(line) => line,
-            Err(RecvTimeoutError::Timeout) => panic!("nothing in {TOOL_PATIENCE:?} from {}", self.name),
-            Err(RecvTimeoutError::Disconnected) => panic!("no result from {}", self.name),
-        };
+        let line = self.line();
         serde_json::from_str(&line).unwrap_or_else(|_| panic!("JSON expected of {}, not {line:?}", self.name))
     }
 

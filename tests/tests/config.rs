@@ -1,8 +1,8 @@
 //! Settings at process level: what is refused, with which exit code and which words, and which place wins.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 
-use outrigger_tests::app::App;
+use outrigger_tests::app::{App, free_addr};
 use outrigger_tests::sidecar::{Finished, command, run};
 use outrigger_tests::wire::get;
 use outrigger_tests::{Authority, Launch, Scratch, Sidecar};
@@ -260,10 +260,4 @@ fn assert_not_ready(finished: &Finished) {
 fn line_of<'a>(text: &'a str, key: &str) -> &'a str {
     let mut lines = text.lines().filter(|line| line.split(['=', ' ']).next() == Some(key));
     lines.next().unwrap_or_else(|| panic!("no {key} in: {text}"))
-}
-
-/// An address on which nobody listens: it was free a moment ago.
-fn free_addr() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("a bound socket")
 }

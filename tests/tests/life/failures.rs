@@ -1,16 +1,17 @@
 //! What the client hears when something is missing, full or too large, and what the app hears when the client
 //! leaves (promise 20).
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use outrigger_tests::app::free_addr;
 use outrigger_tests::wire::get;
 use outrigger_tests::ws::{CLOSE, TEXT, switching, upgrade};
 use outrigger_tests::{App, End, Frame, PATIENCE, Sidecar};
 
 #[test]
 fn b20_an_app_that_is_down_gets_502_at_once() {
-    let launch = Sidecar::before(closed_port()).http().https().flag("--proxy-connect-timeout", "60s");
+    let launch = Sidecar::before(free_addr()).http().https().flag("--proxy-connect-timeout", "60s");
     let sidecar = launch.start();
     for request in [get("/", &[]), upgrade("/", &[])] {
         for mut client in [sidecar.client(), sidecar.tls_client("https")] {
@@ -176,7 +177,7 @@ fn b20_a_client_that_leaves_a_download_stops_the_app() {
 
 #[test]
 fn b20_an_app_that_comes_back_is_used_at_once() {
-    let addr = closed_port();
+    let addr = free_addr();
     let sidecar = Sidecar::before(addr).http().start();
     let mut client = sidecar.client();
     client.ask(&get("/", &[])).expect(502);
@@ -195,10 +196,4 @@ fn b20_an_app_that_comes_back_is_used_at_once() {
     client.open("/", &[]);
     client.send(Frame::client(TEXT, "back").bytes());
     assert_eq!(app.join().expect("the app got its frame").payload, b"back");
-}
-
-/// A port on which nobody listens: it was free a moment ago, and the system hands out others first.
-fn closed_port() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("a bound socket")
 }
