@@ -1,0 +1,57 @@
+// Opens the demo page in Chromium. argv: URL, path of Chromium. Prints what the page shows once it is under way.
+import { chromium } from "playwright-core";
+import { print } from "./lib.mjs";
+
+const [url, executablePath] = process.argv.slice(2);
+const WAIT = { timeout: 60_000 };
+const browser = await chromium.launch({
+  executablePath,
+  args: [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+  ],
+});
+const page = await browser.newPage({ ignoreHTTPSErrors: true, viewport: { width: 390, height: 844 } });
+const errors = [];
+page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
+page.on("pageerror", (error) => errors.push(String(error)));
+
+// The figures by id, as numbers: counts as they are, bytes in bytes, delays in milliseconds.
+const figures = () =>
+  page.evaluate(() => {
+    const units = { B: 1, kB: 1e3, MB: 1e6, ms: 1, s: 1e3, "": 1 };
+    const read = (id) => {
+      const [, digits, unit] = document.getElementById(id).textContent.match(/^([\d.,\s]*)(\D*)$/) ?? [];
+      return digits ? Number(digits.replace(/[,\s]/g, "")) * units[unit.trim()] : null;
+    };
+    const names = ["updates", "bytes", "requests", "delay-p50"];
+    return Object.fromEntries(["push", "poll"].flatMap((side) => names.map((name) => [`${side}-${name}`, read(`${side}-${name}`)])));
+  });
+
+const atLeast = (updates) =>
+  page.waitForFunction(
+    (n) => ["push-updates", "poll-updates"].every((id) => parseInt(document.getElementById(id).textContent) >= n),
+    updates,
+    WAIT,
+  );
+
+await page.goto(url, WAIT);
+await atLeast(1);
+const early = await figures();
+await atLeast(8);
+const late = await figures();
+print({
+  early,
+  late,
+  transport: await page.textContent("#transport"),
+  state: await page.textContent("#state"),
+  errors,
+  scroll: await page.evaluate(() => document.documentElement.scrollWidth),
+  width: await page.evaluate(() => document.documentElement.clientWidth),
+});
+await browser.close();

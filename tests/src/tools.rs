@@ -1,0 +1,135 @@
+//! Clients and servers that other people wrote: Node, Python, curl and Chromium, started as processes.
+//!
+//! A script prints one JSON object per line on stdout. The first of a server is `{"port": …}`.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// How long a whole conversation of a foreign client may take; a browser starts slowly on a busy machine.
+pub const TOOL_PATIENCE: Duration = Duration::from_mins(2);
+
+/// The folder `tests/`.
+pub fn folder() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Where `script` of `tests/node` can run, the command that runs it. `None` skips the test, or fails it where
+/// `OUTRIGGER_TESTS_REQUIRE_TOOLS=1`.
+pub fn node(script: &str) -> Option<Command> {
+    let node = on_path("node").or_else(|| missing("node is not installed"))?;
+    if !folder().join("node/node_modules/ws").is_dir() {
+        return missing("the packages of tests/node are not installed");
+    }
+    let mut command = Command::new(node);
+    command.arg(folder().join("node").join(script));
+    Some(command)
+}
+
+/// The same for `tests/python`.
+pub fn python(script: &str) -> Option<Command> {
+    let python = folder().join(".venv/bin/python");
+    if !python.is_file() {
+        return missing("tests/.venv is not installed");
+    }
+    let mut command = Command::new(python);
+    command.arg(folder().join("python").join(script));
+    Some(command)
+}
+
+/// The same for curl, which fails on an HTTP error only when told to.
+pub fn curl() -> Option<Command> {
+    let mut command = Command::new(on_path("curl").or_else(|| missing("curl is not installed"))?);
+    command.args(["--silent", "--show-error", "--noproxy", "*", "--max-time", "60"]);
+    Some(command)
+}
+
+/// The path of Chromium.
+pub fn chromium() -> Option<String> {
+    let path = on_path("chromium").or_else(|| missing("chromium is not installed"))?;
+    Some(path.to_str().expect("a path in UTF-8").to_owned())
+}
+
+/// A process of somebody else's software, killed on drop.
+pub struct Tool {
+    child: Child,
+    name: String,
+    lines: Receiver<String>,
+}
+
+impl Tool {
+    #[track_caller]
+    pub fn start(mut command: Command) -> Tool {
+        let name = format!("{command:?}");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let mut child = command.spawn().unwrap_or_else(|e| panic!("cannot start {name}: {e}"));
+        let stdout = child.stdout.take().expect("piped");
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
+            lines.try_for_each(|line| sender.send(line).ok())
+        });
+        Tool { child, name, lines }
+    }
+
+    /// The next line of stdout.
+    #[track_caller]
+    pub fn line(&self) -> String {
+        match self.lines.recv_timeout(TOOL_PATIENCE) {
+            Ok(line) => line,
+            Err(RecvTimeoutError::Timeout) => panic!("nothing in {TOOL_PATIENCE:?} from {}", self.name),
+            Err(RecvTimeoutError::Disconnected) => panic!("no more lines from {}", self.name),
+        }
+    }
+
+    /// The first word of stdout that starts so, for example with `http://`.
+    #[track_caller]
+    pub fn word(&self, start: &str) -> String {
+        loop {
+            if let Some(word) = self.line().split_whitespace().find(|word| word.starts_with(start)) {
+                return word.to_owned();
+            }
+        }
+    }
+
+    /// The next line of stdout as JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        let line = self.line();
+        serde_json::from_str(&line).unwrap_or_else(|_| panic!("JSON expected of {}, not {line:?}", self.name))
+    }
+
+    /// Where a server script listens: its first line.
+    #[track_caller]
+    pub fn addr(&self) -> SocketAddr {
+        let line = self.json();
+        let port = line["port"].as_u64().and_then(|port| u16::try_from(port).ok());
+        SocketAddr::from(([127, 0, 0, 1], port.unwrap_or_else(|| panic!("a port expected, not {line}"))))
+    }
+}
+
+impl Drop for Tool {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Says why a test is skipped, or fails it where the tools are required.
+pub fn missing<T>(why: &str) -> Option<T> {
+    let required = std::env::var("OUTRIGGER_TESTS_REQUIRE_TOOLS").is_ok_and(|value| value == "1");
+    assert!(!required, "{why}; install with: tests/tools/install");
+    println!("skipped: {why}");
+    None
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(name)).find(|candidate| candidate.is_file())
+}
