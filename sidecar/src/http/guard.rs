@@ -8,8 +8,8 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -34,15 +34,27 @@ enum Phase {
 
 /// Where a connection stands, shared between its socket and the service above hyper.
 #[derive(Debug, Clone)]
-pub(super) struct Progress(Arc<Mutex<Phase>>);
+pub(super) struct Progress(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    /// Who reads while a request is being answered: hyper does not always read again after the answer, and the
+    /// idle limit starts with a read.
+    reader: Option<Waker>,
+}
 
 impl Progress {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn get(&self) -> Phase {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state().phase
     }
 
     fn set(&self, phase: Phase) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+        self.state().phase = phase;
     }
 
     /// A request has come; its answer is over when the token is dropped.
@@ -58,7 +70,14 @@ pub(super) struct Answering(Progress);
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.set(Phase::Idle(Instant::now()));
+        let reader = {
+            let mut state = self.0.state();
+            state.phase = Phase::Idle(Instant::now());
+            state.reader.take()
+        };
+        if let Some(reader) = reader {
+            reader.wake();
+        }
     }
 }
 
@@ -96,7 +115,8 @@ impl Timer {
 impl<S: Stream> Guard<S> {
     /// The header limit runs from now.
     pub(super) fn new(io: S, limits: Limits) -> (Self, Progress) {
-        let progress = Progress(Arc::new(Mutex::new(Phase::Fresh(Instant::now()))));
+        let state = State { phase: Phase::Fresh(Instant::now()), reader: None };
+        let progress = Progress(Arc::new(Mutex::new(state)));
         let guard = Self {
             io,
             progress: progress.clone(),
@@ -112,11 +132,16 @@ impl<S: Stream> Guard<S> {
         self.io
     }
 
-    fn read_deadline(&self) -> Option<Instant> {
-        match self.progress.get() {
+    /// When the limit on what is being read ends. While a request is being answered there is none.
+    fn read_deadline(&self, cx: &Context<'_>) -> Option<Instant> {
+        let mut state = self.progress.state();
+        match state.phase {
             Phase::Fresh(since) | Phase::Header(since) => Some(since + self.limits.header),
             Phase::Idle(since) => Some(since + self.limits.idle),
-            Phase::Busy => None,
+            Phase::Busy => {
+                state.reader = Some(cx.waker().clone());
+                None
+            }
         }
     }
 
@@ -147,7 +172,7 @@ impl<S: Stream> AsyncRead for Guard<S> {
             }
             return Poll::Ready(result);
         }
-        match this.read_deadline() {
+        match this.read_deadline(cx) {
             Some(deadline) if this.read_timer.passed(cx, deadline) => this.give_up(cx),
             _ => Poll::Pending,
         }

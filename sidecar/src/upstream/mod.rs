@@ -45,7 +45,9 @@ impl SendError {
     /// What the client is told: whose fault it was, and whether time was the problem.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Dial(DialError::Timeout(_)) | Self::NotTaken | Self::NoAnswer => StatusCode::GATEWAY_TIMEOUT,
+            Self::Dial(DialError::Timeout(_) | DialError::TlsTimeout(_)) | Self::NotTaken | Self::NoAnswer => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
             Self::Body(BodyFault::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body(BodyFault::ClientSilent) => StatusCode::REQUEST_TIMEOUT,
             Self::Body(_) => StatusCode::BAD_REQUEST,
@@ -56,7 +58,9 @@ impl SendError {
     /// The sentence that the client is told; the app's address is not in it.
     pub fn for_client(&self) -> &'static str {
         match self {
-            Self::Dial(DialError::Timeout(_)) => "The app did not accept a connection in time.",
+            Self::Dial(DialError::Timeout(_) | DialError::TlsTimeout(_)) => {
+                "The app did not accept a connection in time."
+            }
             Self::Dial(_) => "The app cannot be reached.",
             Self::NotTaken => "The app took nothing of the request in time.",
             Self::NoAnswer => "The app did not answer in time.",
