@@ -10,6 +10,7 @@ async def echo(connection):
     async for message in connection:
         if message == "please close":
             await connection.close(4001, "asked to")
+            return
         else:
             await connection.send(message)
 

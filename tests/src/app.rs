@@ -213,6 +213,9 @@ impl Conn {
     /// Keep-alive: every request gets `answer(request, body)` until the sidecar closes.
     pub fn serve(&mut self, answer: impl Fn(&Head, &[u8]) -> String) {
         while let Some(request) = self.request() {
+            if request.has_token("expect", "100-continue") {
+                self.send("HTTP/1.1 100 Continue\r\n\r\n");
+            }
             let Ok(body) = self.try_request_body(&request) else { return };
             self.send(answer(&request, &body));
         }

@@ -200,15 +200,18 @@ impl Sidecar {
         addr.unwrap_or_else(|| panic!("an address expected in {line}"))
     }
 
-    /// A new plain connection to the `http` listener.
+    /// A new connection to the `http` listener.
     #[track_caller]
     pub fn client(&self) -> Wire {
         Wire::plain(self.addr("http"))
     }
 
-    /// A new TLS connection to the listener of this scheme, the handshake done.
+    /// A new connection to the listener of this scheme; over TLS with the handshake done.
     #[track_caller]
-    pub fn tls_client(&self, scheme: &str) -> Wire {
+    pub fn connect(&self, scheme: &str) -> Wire {
+        if scheme == "http" {
+            return self.client();
+        }
         let config = self.authority().client().build();
         Wire::tls(self.addr(scheme), config, NAME).unwrap_or_else(|e| panic!("the TLS handshake failed: {e}"))
     }

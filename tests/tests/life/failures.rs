@@ -14,7 +14,8 @@ fn b20_an_app_that_is_down_gets_502_at_once() {
     let launch = Sidecar::before(free_addr()).http().https().flag("--proxy-connect-timeout", "60s");
     let sidecar = launch.start();
     for request in [get("/", &[]), upgrade("/", &[])] {
-        for mut client in [sidecar.client(), sidecar.tls_client("https")] {
+        for scheme in ["http", "https"] {
+            let mut client = sidecar.connect(scheme);
             let start = Instant::now();
             client.ask(&request).expect(502);
             assert!(start.elapsed() < Duration::from_secs(10), "502 only after {:?}", start.elapsed());
@@ -88,7 +89,8 @@ fn b20_a_header_too_large_gets_431() {
     let sidecar = Sidecar::before(app.addr()).http().https().start();
     let fits = format!("X-Large: {}", "x".repeat(2 * 1024));
     let large = format!("X-Large: {}", "x".repeat(40 * 1024));
-    for mut client in [sidecar.client(), sidecar.tls_client("https")] {
+    for scheme in ["http", "https"] {
+        let mut client = sidecar.connect(scheme);
         client.ask(&get("/", &[&fits])).expect(200);
         client.ask(&get("/", &[&large])).expect(431);
     }
@@ -129,7 +131,8 @@ fn b20_the_app_side_is_dropped_when_the_client_leaves_while_it_waits() {
     });
     let sidecar = Sidecar::before(app.addr()).http().https().start();
     for request in [get("/", &[]), upgrade("/", &[])] {
-        for mut client in [sidecar.client(), sidecar.tls_client("https")] {
+        for scheme in ["http", "https"] {
+            let mut client = sidecar.connect(scheme);
             let before = app.seen().len();
             client.send(&request);
             app.wait("the request", |seen| seen.get(before)?.requests.first().cloned());

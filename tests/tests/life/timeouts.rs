@@ -31,7 +31,8 @@ fn b18_the_header_timeout_runs_from_accept() {
 fn b18_a_stalled_header_gets_408() {
     let app = App::ok();
     let sidecar = Sidecar::before(app.addr()).http().https().flag("--client-header-timeout", "1s").start();
-    for mut client in [sidecar.client(), sidecar.tls_client("https")] {
+    for scheme in ["http", "https"] {
+        let mut client = sidecar.connect(scheme);
         client.send("GET / HTTP/1.1\r\nHost: app.test\r\n");
         client.response("GET").expect(408);
         client.expect_end();
@@ -58,7 +59,8 @@ fn b18_an_idle_keep_alive_connection_is_not_under_the_header_timeout() {
     let app = App::ok();
     let launch = Sidecar::before(app.addr()).http().https().flag("--client-header-timeout", "1s");
     let sidecar = launch.flag("--keepalive-timeout", "60s").start();
-    for mut client in [sidecar.client(), sidecar.tls_client("https")] {
+    for scheme in ["http", "https"] {
+        let mut client = sidecar.connect(scheme);
         client.ask(&get("/first", &[])).expect(200);
         assert!(client.is_quiet(LONGER), "an idle keep-alive connection got {:?}", client.rest());
         client.ask(&get("/second", &[])).expect(200);
@@ -79,7 +81,8 @@ fn b18_the_header_of_a_later_request_has_its_timeout_too() {
 fn b18_an_idle_keep_alive_connection_ends_after_its_own_timeout() {
     let app = App::ok();
     let sidecar = Sidecar::before(app.addr()).http().https().flag("--keepalive-timeout", "1s").start();
-    for mut client in [sidecar.client(), sidecar.tls_client("https")] {
+    for scheme in ["http", "https"] {
+        let mut client = sidecar.connect(scheme);
         client.ask(&get("/", &[])).expect(200);
         let start = Instant::now();
         assert_eq!(client.expect_end(), End::Clean);
@@ -107,7 +110,7 @@ fn b18_stalled_tls_handshakes_do_not_hold_up_others() {
     let sidecar = Sidecar::before(app.addr()).https().flag("--tls-handshake-timeout", "60s").start();
     let stalled: Vec<Wire> = (0..50).map(|_| Wire::plain(sidecar.addr("https"))).collect();
     let start = Instant::now();
-    sidecar.tls_client("https").ask(&get("/", &[])).expect(200);
+    sidecar.connect("https").ask(&get("/", &[])).expect(200);
     assert!(start.elapsed() < Duration::from_secs(10), "took {:?}", start.elapsed());
     drop(stalled);
 }
@@ -120,8 +123,8 @@ fn b19_handshake_timers_end_at_the_101() {
         launch = launch.flag(flag, "1s");
     }
     let sidecar = launch.flag("--keepalive-timeout", "1s").start();
-    let mut clients = [sidecar.client(), sidecar.tls_client("https")];
-    for client in &mut clients {
+    for scheme in ["http", "https"] {
+        let mut client = sidecar.connect(scheme);
         client.open("/", &[]);
         assert!(client.is_quiet(LONGER), "a quiet session got {:?}", client.rest());
         client.echo("still here");

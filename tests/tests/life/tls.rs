@@ -39,7 +39,7 @@ fn b22_ssl_protocols_narrows_the_versions() {
     let sidecar = Sidecar::before(app.addr()).https().flag("--ssl-protocols", "TLSv1.3").start();
     let old = sidecar.authority().client().only(&TLS12).build();
     assert!(Wire::tls(sidecar.addr("https"), old, NAME).is_err(), "TLS 1.2 was to be refused");
-    sidecar.tls_client("https").ask(&get("/", &[])).expect(200);
+    sidecar.connect("https").ask(&get("/", &[])).expect(200);
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn b22_plaintext_on_a_tls_port_is_refused_cleanly() {
         assert_ne!(end, End::Silent, "{scheme}");
         let alert_or_400 = answer.first() == Some(&0x15) || answer.starts_with(b"HTTP/1.1 400 ");
         assert!(answer.is_empty() || alert_or_400, "{scheme}: {}", outrigger_tests::show(&answer));
-        let mut client = sidecar.tls_client(scheme);
+        let mut client = sidecar.connect(scheme);
         client.ask(&get("/", &[])).expect(200);
     }
     let plain = app.seen().iter().flat_map(|conn| conn.requests.clone()).count();
@@ -102,7 +102,7 @@ fn b22_the_tls_listener_relays_raw_bytes() {
         }
     });
     let sidecar = Sidecar::before(app.addr()).tls().start();
-    let mut client = sidecar.tls_client("tls");
+    let mut client = sidecar.connect("tls");
     let bytes: Vec<u8> = (0..=255).collect();
     client.send(&bytes);
     assert_eq!(client.take(256), bytes);
@@ -116,7 +116,7 @@ fn b22_the_tls_listener_relays_raw_bytes() {
 fn b22_the_tls_listener_passes_the_app_s_end_on() {
     let app = App::scripted(|conn| conn.send("bye"));
     let sidecar = Sidecar::before(app.addr()).tls().start();
-    let (bytes, end) = sidecar.tls_client("tls").rest();
+    let (bytes, end) = sidecar.connect("tls").rest();
     assert_eq!((&bytes[..], end), (&b"bye"[..], End::Clean));
 }
 
@@ -186,16 +186,19 @@ fn b22_the_app_s_name_can_be_given() {
 #[test]
 fn b22_an_https_app_that_does_not_prove_itself_gets_502() {
     let (authority, other) = (Authority::new(), Authority::new());
-    // The right authority but another name; the right name but another authority; no TLS at all.
+    // The right authority but another name; the right name but another authority; something that is not TLS.
     let apps = [
         App::scripted_tls(authority.issue(&["other.test"]).server(), outrigger_tests::Conn::serve_echo),
         App::scripted_tls(other.issue(&["127.0.0.1"]).server(), outrigger_tests::Conn::serve_echo),
-        App::echo(),
+        App::scripted(|conn| {
+            conn.send("HTTP/1.1 400 Bad Request\r\n\r\n");
+            conn.rest();
+        }),
     ];
     for app in apps {
         let launch = Launch::new().http().flag("--upstream", format!("https://{}", app.addr()));
         let ca = launch.file("app-ca.pem", &authority.pem());
-        let sidecar = launch.flag("--upstream-tls-ca", ca).flag("--upgrade-timeout", "2s").start();
+        let sidecar = launch.flag("--upstream-tls-ca", ca).start();
         sidecar.client().ask(&get("/", &[])).expect(502);
         sidecar.client().ask(&upgrade("/", &[])).expect(502);
         assert!(app.seen().iter().all(|conn| conn.requests.is_empty()), "{:?}", app.seen());

@@ -81,8 +81,8 @@ fn b10_forwarded_headers_are_set_on_plain_and_upgrade_requests() {
     let sidecar = Sidecar::before(app.addr()).http().https().start();
     sidecar.client().ask(&get("/", &[])).expect(200);
     sidecar.client().ask(&upgrade("/", &[])).expect(101);
-    sidecar.tls_client("https").ask(&get("/", &[])).expect(200);
-    sidecar.tls_client("https").ask(&upgrade("/", &[])).expect(101);
+    sidecar.connect("https").ask(&get("/", &[])).expect(200);
+    sidecar.connect("https").ask(&upgrade("/", &[])).expect(101);
     // The plain connection may be pooled, so requests are told apart by what they say, not by their order.
     let seen = app.wait("four requests", |seen| {
         let all: Vec<Head> = seen.iter().flat_map(|conn| conn.requests.clone()).collect();

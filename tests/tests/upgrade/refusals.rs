@@ -107,7 +107,8 @@ fn b02_frames_sent_early_by_either_side_arrive_after_the_101() {
         conn.rest();
     });
     let sidecar = Sidecar::before(app.addr()).http().https().start();
-    for mut client in [sidecar.client(), sidecar.tls_client("https")] {
+    for scheme in ["http", "https"] {
+        let mut client = sidecar.connect(scheme);
         let early = Frame::client(TEXT, "hello from before").bytes();
         client.send([upgrade("/chat", &[]).as_bytes(), &early].concat());
         client.response("GET").expect(101);
@@ -257,14 +258,17 @@ fn b06_the_app_connection_of_a_refused_upgrade_is_closed_and_not_used_again() {
     let sidecar = Sidecar::before(app.addr()).http().start();
     // A pooled connection to begin with: the refused upgrade must not leave another one in the pool.
     sidecar.client().ask(&get("/first", &[])).expect(200);
-    let answer = sidecar.client().ask(&upgrade("/chat", &[])).expect(403);
+    let mut refused = sidecar.client();
+    let answer = refused.ask(&upgrade("/chat", &[])).expect(403);
     assert_eq!((answer.text().as_str(), answer.head.get("x-reason")), ("no entry", Some("members only")));
-    let refused = app.wait("the end of the refused connection", |seen| {
+    // The client stays, so it is the refusal that ends the app's connection.
+    let ended = app.wait("the end of the refused connection", |seen| {
         seen.iter().position(|s| s.end.is_some() && s.requests.iter().any(|r| r.target() == "/chat"))
     });
     sidecar.client().ask(&get("/after", &[])).expect(200);
+    drop(refused);
     let seen = app.seen();
-    let last = seen[refused].requests.last().expect("it had a request");
+    let last = seen[ended].requests.last().expect("it had a request");
     assert_eq!(last.target(), "/chat", "another request followed the refused upgrade: {seen:?}");
 }
 
