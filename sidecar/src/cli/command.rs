@@ -7,7 +7,7 @@ use clap::builder::ValueHint;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 
-use crate::config::{GROUPS, Key, Preset, all_keys};
+use crate::config::{GROUPS, Key, all_keys};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,7 +17,8 @@ Examples:
   outrigger run --upstream localhost:3000
       WebSocket and HTTP on port 8080, proxied to the app on port 3000.
 
-  outrigger run --upstream localhost:3000 --listen https://0.0.0.0:8443 --tls-cert tls.crt --tls-key tls.key
+  outrigger run --upstream localhost:3000 --listen https://0.0.0.0:8443 \\
+      --tls-cert tls.crt --tls-key tls.key
       WSS and HTTPS; TLS ends here.
 
   OUTRIGGER_UPSTREAM=localhost:3000 OUTRIGGER_PROXY_READ_TIMEOUT=15m outrigger run
@@ -114,10 +115,7 @@ fn key_args() -> impl Iterator<Item = Arg> {
 }
 
 fn key_arg(key: &'static Key, name: &'static str) -> Arg {
-    let default = match key.default {
-        Preset::Unset(meaning) => format!("[default: {meaning}]"),
-        Preset::Value(_) | Preset::List(_) => format!("[default: {}]", key.default_text().replace(", ", " and ")),
-    };
+    let default = key.default_note();
     let again = if key.list { " Repeat the flag for more than one." } else { "" };
     let also: Vec<String> = key.aliases.iter().map(|alias| format!("\nAlso --{}", alias.replace('_', "-"))).collect();
     let also = also.concat();

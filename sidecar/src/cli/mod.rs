@@ -2,10 +2,11 @@
 //! running and the demo are left to the caller.
 //!
 //! ```no_run
+//! # use std::ffi::OsString;
 //! # fn run(_: outrigger::cli::Command) {}
 //! let args = std::env::args_os();
-//! let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-//! match outrigger::cli::parse(args, env, &|path| std::fs::read(path)) {
+//! let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+//! match outrigger::cli::parse(args, std::env::vars_os().filter_map(text), &|path| std::fs::read(path)) {
 //!     Ok(command) => run(command),
 //!     Err(exit) => {
 //!         print!("{}", exit.out);
@@ -173,13 +174,14 @@ struct Gathered {
 
 impl Gathered {
     fn read(matches: &ArgMatches, env: Vec<(String, String)>, read_file: ReadFile) -> Result<Self, Report> {
-        let flag = ["config", "file"].into_iter().find_map(|id| matches.try_get_one::<PathBuf>(id).ok().flatten());
-        let variable = env.iter().find(|(name, value)| name == FILE_VARIABLE && !value.is_empty());
-        let file = match (flag, variable) {
-            (Some(path), _) => Some((path.as_path(), config::Place::Flag("--config".to_owned()))),
-            (None, Some((name, path))) => Some((Path::new(path), config::Place::Variable(name.clone()))),
-            (None, None) => None,
+        let argument = |id, place: &str| {
+            let path = matches.try_get_one::<PathBuf>(id).ok().flatten()?;
+            Some((path.as_path(), config::Place::Flag(place.to_owned())))
         };
+        let variable = env.iter().find(|(name, value)| name == FILE_VARIABLE && !value.is_empty());
+        let file = argument("config", "--config")
+            .or_else(|| argument("file", "FILE"))
+            .or_else(|| variable.map(|(name, path)| (Path::new(path), config::Place::Variable(name.clone()))));
         let file = file.map(|(path, place)| config::read_text(path, &place, read_file)).transpose()?;
         Ok(Self { file, env, flags: command::flags(matches) })
     }

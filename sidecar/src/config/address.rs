@@ -25,7 +25,8 @@ pub(crate) fn listener(text: &str) -> Result<Listener, Problem> {
             "tcp" => ("has the scheme `tcp`, which does not exist", "http"),
             _ => ("has an unknown scheme", "http"),
         };
-        return Err(Problem::new(format!("`{text}` {what}")).advise(format!("write `{instead}://{rest}`")));
+        let addr = if rest.parse::<SocketAddr>().is_ok() { rest } else { "0.0.0.0:8080" };
+        return Err(Problem::new(format!("`{text}` {what}")).advise(format!("write `{instead}://{addr}`")));
     };
     if let Ok(addr) = rest.parse() {
         return Ok(Listener { scheme, addr });
@@ -34,13 +35,13 @@ pub(crate) fn listener(text: &str) -> Result<Listener, Problem> {
 }
 
 fn listener_problem(text: &str, scheme: &str, rest: &str) -> Problem {
+    if rest.contains(',') {
+        return Problem::new(format!("`{text}` is more than one address")).advise("give each as a value of its own");
+    }
     if rest.contains('/') {
         let address = rest.split('/').next().unwrap_or_default();
         return Problem::new(format!("`{text}` has a path, and listeners take all paths"))
             .advise(format!("write `{scheme}://{address}`"));
-    }
-    if rest.contains(',') {
-        return Problem::new(format!("`{text}` is more than one address")).advise("give each as a value of its own");
     }
     if let Ok(addr) = rest.parse::<IpAddr>() {
         let addr = SocketAddr::new(addr, if scheme == "http" { 8080 } else { 8443 });
@@ -202,7 +203,8 @@ mod tests {
             ("http://:80", "write `http://0.0.0.0:80`, or `http://[::]:80` for IPv6"),
             ("http://1.2.3.4:70000", "write `http://1.2.3.4:8080`"),
             ("http://1.2.3.4:80/x", "write `http://1.2.3.4:80`"),
-            ("http://1.2.3.4:80,http://1.2.3.4:81", "write `http://1.2.3.4:80,http:`"),
+            ("http://1.2.3.4:80,http://1.2.3.4:81", "give each as a value of its own"),
+            ("12", "write `http://0.0.0.0:8080`"),
             ("http://", "write `http://0.0.0.0:8080`"),
         ] {
             assert_eq!(listener(text).unwrap_err().advice.as_deref(), Some(advice), "{text}");

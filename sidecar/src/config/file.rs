@@ -11,6 +11,9 @@ use super::report::{Place, Report};
 use super::settings::{Given, Item, Layer, Settings, unknown};
 use super::{FileSource, ReadFile, keys};
 
+/// One slip makes the parser stumble over what follows; more faults than these, or two on a line, only hide the first.
+const MAX_SYNTAX_FAULTS: usize = 20;
+
 /// The name and the text of the configuration file, or why there is none; `place` is where it was named.
 pub(crate) fn read_text(path: &Path, place: &Place, read_file: ReadFile) -> Result<(String, String), Report> {
     let mut report = Report::default();
@@ -28,9 +31,14 @@ pub(crate) fn read_text(path: &Path, place: &Place, read_file: ReadFile) -> Resu
 /// Adds what the file says to `settings`. `false` if it is not TOML; then every syntax error is in the report.
 pub(crate) fn read(source: &FileSource, settings: &mut Settings, report: &mut Report) -> bool {
     let (table, errors) = DeTable::parse_recoverable(source.text);
-    for error in &errors {
-        let offset = error.span().map_or(source.text.len(), |span| span.start);
-        report.fault(&source.place(offset), format!("is not TOML: {}", error.message()), advice(error.message()));
+    let mut last_line = 0;
+    for error in errors.iter().take(MAX_SYNTAX_FAULTS) {
+        let place = source.place(error.span().map_or(source.text.len(), |span| span.start));
+        let Place::File { line, .. } = place else { continue };
+        if line != last_line {
+            report.fault(&place, format!("is not TOML: {}", error.message()), advice(error.message()));
+        }
+        last_line = line;
     }
     if !errors.is_empty() {
         return false;

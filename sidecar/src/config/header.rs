@@ -21,7 +21,7 @@ const REFUSED: [&str; 9] = [
 /// Parts of names whose values are nobody's business.
 const SECRET: [&str; 8] = ["auth", "cookie", "credential", "key", "passw", "secret", "session", "token"];
 
-/// `Name: value`. Values are never repeated in a problem, as one may be a secret.
+/// `Name: value`. A value that may be a secret is marked as sensitive, and none is repeated in a problem.
 pub(crate) fn header(text: &str) -> Result<(HeaderName, HeaderValue), Problem> {
     let (name, value) = text.split_once(':').ok_or_else(|| Problem::new("has no colon between name and value"))?;
     let parsed = HeaderName::from_bytes(name.trim_end().as_bytes());
@@ -30,8 +30,9 @@ pub(crate) fn header(text: &str) -> Result<(HeaderName, HeaderValue), Problem> {
         return Err(Problem::new(format!("`{name}` belongs to the connection itself, so the sidecar alone writes it"))
             .advise("remove it"));
     }
-    let value = HeaderValue::from_str(value.trim())
+    let mut value = HeaderValue::from_str(value.trim())
         .map_err(|_| Problem::new(format!("the value of `{name}` has a control character in it")))?;
+    value.set_sensitive(is_secret(name));
     Ok((parsed, value))
 }
 

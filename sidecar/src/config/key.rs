@@ -71,8 +71,8 @@ pub(crate) enum Kind {
     /// `on` or `off`, in TOML also `true` or `false`.
     Switch,
     Path,
-    /// Text with a form of its own, named here.
-    Text(&'static str),
+    /// Text with a form of its own, described, and what stands for it in `--help`.
+    Text(&'static str, &'static str),
 }
 
 /// Close codes that may be configured, as ranges.
@@ -139,6 +139,14 @@ impl Key {
         }
     }
 
+    /// The default as `--help` shows it.
+    pub(crate) fn default_note(&self) -> String {
+        match self.default {
+            Preset::Unset("required") => "[required]".to_owned(),
+            Preset::Value(_) | Preset::List(_) | Preset::Unset(_) => format!("[default: {}]", self.default_text()),
+        }
+    }
+
     /// What may be written, as a phrase.
     pub(crate) fn accepts(&self) -> String {
         let kind = self.kind.accepts();
@@ -174,7 +182,7 @@ impl Kind {
             Self::Choice(words) => or(words),
             Self::Switch => or(&["on", "off"]),
             Self::Path => "the path of a file".to_owned(),
-            Self::Text(form) => form.to_owned(),
+            Self::Text(form, _) => form.to_owned(),
         }
     }
 
@@ -195,7 +203,7 @@ impl Kind {
             Self::Choice(_) => "WORD",
             Self::Switch => "on|off",
             Self::Path => "FILE",
-            Self::Text(_) => "VALUE",
+            Self::Text(_, placeholder) => placeholder,
         }
     }
 }

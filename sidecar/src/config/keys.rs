@@ -50,7 +50,7 @@ const fn time(from: u64, to: u64) -> Kind {
 const ADDRESSES: &[Key] = &[
     Key::list(
         "listen",
-        Kind::Text(ADDRESS),
+        Kind::Text(ADDRESS, "ADDRESS"),
         "http://0.0.0.0:8080",
         "Where clients connect. `http` takes HTTP and WS, `https` takes HTTP and WSS and ends TLS, `tls` \
          ends TLS and passes the bytes on as they are. Port 0 lets the system pick.",
@@ -58,7 +58,7 @@ const ADDRESSES: &[Key] = &[
     .preset(&["http://0.0.0.0:8080"]),
     Key::new(
         "upstream",
-        Kind::Text(UPSTREAM),
+        Kind::Text(UPSTREAM, "ADDRESS"),
         "localhost:3000",
         "The app. `https` and `wss` reach it over TLS. The path of a request goes through as it is, so none \
          is given here.",
@@ -100,7 +100,7 @@ const TLS: &[Key] = &[
     .unset("none"),
     Key::list(
         "ssl_protocols",
-        Kind::Text("`TLSv1.2` or `TLSv1.3`"),
+        Kind::Text("`TLSv1.2` or `TLSv1.3`", "VERSION"),
         "TLSv1.3",
         "TLS versions spoken with clients, as a list or separated by spaces as in nginx. Older versions are \
          broken and do not exist here (RFC 8996).",
@@ -108,7 +108,7 @@ const TLS: &[Key] = &[
     .preset(&["TLSv1.2", "TLSv1.3"]),
     Key::list(
         "ssl_ciphers",
-        Kind::Text("an IANA or OpenSSL name of a cipher suite"),
+        Kind::Text("an IANA or OpenSSL name of a cipher suite", "SUITE"),
         "TLS_AES_128_GCM_SHA256",
         "Cipher suites offered to clients, best first, as a list or separated by colons as in nginx. A TLS \
          version of which none is named keeps all of its own.",
@@ -128,7 +128,7 @@ const UPSTREAM_TLS: &[Key] = &[
     .unset("the Mozilla roots, built in"),
     Key::new(
         "upstream_tls_name",
-        Kind::Text("a host name"),
+        Kind::Text("a host name", "NAME"),
         "app.internal",
         "Server name to ask for and to find in the app's certificate.",
     )
@@ -321,7 +321,7 @@ const SESSION: &[Key] = &[
 const ACCESS: &[Key] = &[
     Key::list(
         "allowed_origins",
-        Kind::Text("an origin, `https://HOST` with an optional `:PORT`"),
+        Kind::Text("an origin, `https://HOST` with an optional `:PORT`", "ORIGIN"),
         "https://app.example.com",
         "Origins of pages that may open a session; all others get 403. `*` takes any.",
     )
@@ -329,19 +329,19 @@ const ACCESS: &[Key] = &[
     .unset("any"),
     Key::list(
         "trusted_proxies",
-        Kind::Text("an IP address or a network such as `10.0.0.0/8`"),
+        Kind::Text("an IP address or a network such as `10.0.0.0/8`", "NETWORK"),
         "10.0.0.0/8",
         "Peers whose `Forwarded` and `X-Forwarded-*` headers are believed; from all others they are replaced.",
     ),
     Key::list(
         "add_header",
-        Kind::Text(HEADER),
+        Kind::Text(HEADER, "HEADER"),
         "X-Served-By: outrigger",
         "Headers added to every HTTP response, the 101 included.",
     ),
     Key::list(
         "more_set_headers",
-        Kind::Text(HEADER),
+        Kind::Text(HEADER, "HEADER"),
         "Server: outrigger",
         "Headers put on every HTTP response in place of the app's.",
     ),

@@ -28,7 +28,7 @@ use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 pub(crate) use self::file::read_text;
-pub(crate) use self::key::{Key, Preset};
+pub(crate) use self::key::Key;
 pub(crate) use self::keys::{GROUPS, all as all_keys};
 pub use self::print::effective;
 use self::reader::Reader;
@@ -371,3 +371,6 @@ pub enum LogFormat {
     Text,
     Json,
 }
+
+#[cfg(test)]
+mod tests;

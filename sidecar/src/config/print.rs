@@ -23,14 +23,13 @@ fn line(settings: &Settings, key: &Key) -> String {
     let Some(given) = settings.winner(key) else {
         return match key.default {
             Preset::Unset(meaning) => format!("# {}: {meaning}\n", key.name),
-            Preset::Value(value) => format!("{} = {}\n", key.name, quoted(value)),
+            Preset::Value(value) => format!("{} = {}\n", key.name, scalar(value)),
             Preset::List(values) => format!("{} = {}\n", key.name, list(values.iter().copied())),
         };
     };
-    let shown = given.items.iter().map(|item| shown(key, &item.text));
     let value = match given.items.as_slice() {
-        [item] if !key.list => quoted(&self::shown(key, &item.text)),
-        _ => list(shown),
+        [item] if !key.list => scalar(&shown(key, &item.text)),
+        items => list(items.iter().map(|item| shown(key, &item.text))),
     };
     format!("{} = {value} # {}\n", key.name, origin(&given.place))
 }
@@ -56,6 +55,14 @@ fn shown(key: &Key, text: &str) -> String {
 fn list<T: AsRef<str>>(values: impl Iterator<Item = T>) -> String {
     let values: Vec<String> = values.map(|value| quoted(value.as_ref())).collect();
     format!("[{}]", values.join(", "))
+}
+
+/// A bare integer, or a string.
+fn scalar(text: &str) -> String {
+    match text.parse::<u32>() {
+        Ok(number) => number.to_string(),
+        Err(_) => quoted(text),
+    }
 }
 
 /// A TOML basic string.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::key::{Key, Preset};
 use super::parse::{self, Problem};
-use super::report::{Place, Report};
-use super::settings::{Given, Layer, Settings};
+use super::report::{Finding, Place, Report};
+use super::settings::{Given, Item, Layer, Settings};
 use super::{ReadFile, keys};
 
 /// Reads keys by name. A name that the table does not have is a bug and panics.
@@ -16,6 +16,9 @@ pub(crate) struct Reader<'a> {
     settings: &'a Settings,
     read_file: Option<ReadFile<'a>>,
     pub report: Report,
+    /// Warnings about how keys bear on each other. With a fault in one of them they may be wrong, so they are told only
+    /// when there is none.
+    pub cross_warnings: Vec<Finding>,
     /// Names asked for so far; at the end it is all of them, or a key has no effect.
     pub seen: BTreeSet<&'static str>,
 }
@@ -30,7 +33,7 @@ pub(crate) struct Found<T> {
 impl<'a> Reader<'a> {
     /// With `read_file`, files that are named are read, to see whether they can be.
     pub(crate) fn new(settings: &'a Settings, read_file: Option<ReadFile<'a>>, report: Report) -> Self {
-        Self { settings, read_file, report, seen: BTreeSet::new() }
+        Self { settings, read_file, report, cross_warnings: Vec::new(), seen: BTreeSet::new() }
     }
 
     /// Where the winning value was written; `None` if the default holds.
@@ -53,42 +56,56 @@ impl<'a> Reader<'a> {
         for name in names {
             if let Some(place) = self.given(name) {
                 let problem = format!("{name} has no effect, as {because}");
-                self.report.warn(place, problem, "remove it, or set what it needs");
+                self.cross_warn(place, problem, "remove it, or set what it needs");
             }
         }
     }
 
-    /// The value of a key that takes one; `None` if it is unset and has no default.
-    pub(crate) fn one<T>(&mut self, name: &'static str, parse: impl Fn(&Key, &str) -> Result<T, Problem>) -> Option<T> {
-        let mut values = self.read(name, |key, given| match given.items.as_slice() {
-            [item] => {
-                parse(key, &item.text).map(|value| vec![value]).map_err(|problem| vec![(item.place.clone(), problem)])
-            }
-            _ => Err(vec![(given.place.clone(), Problem::new("takes one value"))]),
-        })?;
-        values.pop()
+    /// Warns about how keys bear on each other.
+    pub(crate) fn cross_warn(&mut self, place: &Place, problem: impl Into<String>, advice: impl Into<String>) {
+        self.cross_warnings.push(Finding { place: place.clone(), problem: problem.into(), advice: advice.into() });
     }
 
-    /// The values of a list, each with its place; an item may hold several.
+    /// Runs a read and tells whether it found no fault.
+    pub(crate) fn faultless<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> (T, bool) {
+        let before = self.report.faults.len();
+        let value = read(self);
+        (value, self.report.faults.len() == before)
+    }
+
+    /// The value of a key that takes one; `None` if it is unset and has no default.
+    pub(crate) fn one<T>(&mut self, name: &'static str, parse: impl Fn(&Key, &str) -> Result<T, Problem>) -> Option<T> {
+        let check = |key: &Key, given: &Given| match given.items.as_slice() {
+            [item] => match parse(key, &item.text) {
+                Ok(value) => Checked { values: vec![value], problems: Vec::new() },
+                Err(problem) => Checked { values: Vec::new(), problems: vec![(item.place.clone(), problem)] },
+            },
+            _ => Checked { values: Vec::new(), problems: vec![(given.place.clone(), Problem::new("takes one value"))] },
+        };
+        let given = self.read(name, &check).and_then(|mut values| values.pop());
+        given.or_else(|| default(key(name), &check).pop())
+    }
+
+    /// The values of a list, each with its place; an item may hold several. With faults among them, those that are
+    /// right, so that what follows from them is found as well.
     pub(crate) fn many<T>(
         &mut self,
         name: &'static str,
         parse: impl Fn(&Key, &str) -> Result<Vec<T>, Problem>,
     ) -> Vec<Found<T>> {
-        let values = self.read(name, |key, given| {
-            let mut found = Vec::new();
-            let mut problems = Vec::new();
-            for item in &given.items {
-                match parse(key, &item.text) {
+        let check = |key: &Key, given: &Given| {
+            let mut checked = Checked { values: Vec::new(), problems: Vec::new() };
+            for Item { text, place } in &given.items {
+                match parse(key, text) {
                     Ok(values) => {
-                        found.extend(values.into_iter().map(|value| Found { value, place: item.place.clone() }));
+                        checked.values.extend(values.into_iter().map(|value| Found { value, place: place.clone() }));
                     }
-                    Err(problem) => problems.push((item.place.clone(), problem)),
+                    Err(problem) => checked.problems.push((place.clone(), problem)),
                 }
             }
-            if problems.is_empty() { Ok(found) } else { Err(problems) }
-        });
-        values.unwrap_or_default()
+            checked
+        };
+        self.read(name, &check).unwrap_or_else(|| default(key(name), &check))
     }
 
     pub(crate) fn duration(&mut self, name: &'static str) -> Duration {
@@ -145,54 +162,47 @@ impl<'a> Reader<'a> {
         self.one(name, parse).expect("a key that is read this way has a default")
     }
 
-    /// Checks all layers and returns what the strongest says; if that is wrong or nothing, the default.
-    fn read<T>(
-        &mut self,
-        name: &'static str,
-        parse: impl Fn(&Key, &Given) -> Result<Vec<T>, Vec<(Place, Problem)>>,
-    ) -> Option<Vec<T>> {
+    /// Checks what every layer says and returns what is right in the strongest; `None` if no layer says anything.
+    fn read<T>(&mut self, name: &'static str, check: &impl Fn(&Key, &Given) -> Checked<T>) -> Option<Vec<T>> {
         let key = key(name);
         self.seen.insert(name);
-        let mut winner: Option<(&Place, Option<Vec<T>>)> = None;
+        let mut winner: Option<(&Place, Vec<T>)> = None;
         for given in Layer::ALL.into_iter().filter_map(|layer| self.settings.get(layer, key)) {
-            let result = parse(key, given);
-            match (&winner, result) {
-                (None, Ok(values)) => winner = Some((&given.place, Some(values))),
-                (None, Err(problems)) => {
-                    for (place, problem) in problems {
-                        let advice = problem.advice_for(key, &place);
-                        self.report.fault(&place, problem.what, advice);
-                    }
-                    winner = Some((&given.place, None));
-                }
-                (Some(_), Ok(_)) => {}
-                (Some((stronger, _)), Err(problems)) => {
-                    for (place, problem) in problems {
-                        let advice = format!("{stronger} overrides it, so it does no harm yet");
-                        self.report.warn(&place, problem.what, advice);
-                    }
+            let Checked { values, problems } = check(key, given);
+            for (place, problem) in problems {
+                if let Some((stronger, _)) = &winner {
+                    let advice = format!("{stronger} overrides it, so it does no harm yet");
+                    self.report.warn(&place, problem.what, advice);
+                } else {
+                    let advice = problem.advice_for(key, &place);
+                    self.report.fault(&place, problem.what, advice);
                 }
             }
+            winner = winner.or(Some((&given.place, values)));
         }
-        winner.and_then(|(_, values)| values).or_else(|| default(key, parse))
+        winner.map(|(_, values)| values)
     }
+}
+
+/// What is right and what is wrong with what one layer says.
+struct Checked<T> {
+    values: Vec<T>,
+    problems: Vec<(Place, Problem)>,
 }
 
 fn key(name: &str) -> &'static Key {
     keys::find(name).unwrap_or_else(|| panic!("`{name}` is in the table of keys"))
 }
 
-fn default<T>(
-    key: &'static Key,
-    parse: impl Fn(&Key, &Given) -> Result<Vec<T>, Vec<(Place, Problem)>>,
-) -> Option<Vec<T>> {
-    let place = Place::Unset(key.name);
-    let given = match key.default {
-        Preset::Unset(_) => return None,
-        Preset::Value(text) => Given::single(text, place),
-        Preset::List(texts) => {
-            Given { items: texts.iter().flat_map(|text| Given::single(text, place.clone()).items).collect(), place }
-        }
+fn default<T>(key: &'static Key, check: &impl Fn(&Key, &Given) -> Checked<T>) -> Vec<T> {
+    let texts = match key.default {
+        Preset::Unset(_) => return Vec::new(),
+        Preset::Value(text) => &[text] as &[_],
+        Preset::List(texts) => texts,
     };
-    Some(parse(key, &given).unwrap_or_else(|_| panic!("the default of {} is accepted", key.name)))
+    let place = Place::Unset(key.name);
+    let items = texts.iter().map(|text| Item { text: (*text).to_owned(), place: place.clone() }).collect();
+    let checked = check(key, &Given { place, items });
+    assert!(checked.problems.is_empty(), "the default of {} is accepted", key.name);
+    checked.values
 }

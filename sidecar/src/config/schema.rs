@@ -64,7 +64,7 @@ fn forms(kind: Kind) -> Vec<Value> {
         }
         Kind::Choice(words) => words.iter().flat_map(|word| word_forms(word)).collect(),
         Kind::Switch => ["on", "off"].iter().flat_map(|word| word_forms(word)).collect(),
-        Kind::Path | Kind::Text(_) => vec![json!({ "type": "string", "minLength": 1 })],
+        Kind::Path | Kind::Text(..) => vec![json!({ "type": "string", "minLength": 1 })],
     }
 }
 

@@ -136,7 +136,11 @@ pub(crate) fn unknown<'a>(
         Some(near) => format!("did you mean `{}`?", spell(near)),
         None => "`outrigger config --reference` lists all keys".to_owned(),
     };
-    report.fault(place, format!("`{}` is not a key", spell(name)), advice);
+    let problem = match place {
+        Place::File { .. } => format!("`{name}` is not a key"),
+        _ => "is not a key".to_owned(),
+    };
+    report.fault(place, problem, advice);
 }
 
 /// Splits at commas; `\,` is a comma within a value. An empty text is an empty list.

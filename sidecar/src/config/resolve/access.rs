@@ -3,9 +3,9 @@
 use ::http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
-use super::super::reader::{Found, Reader};
-use super::super::{Access, Listener, Origin, ResponseHeaders, address, header};
 use super::plain;
+use crate::config::reader::{Found, Reader};
+use crate::config::{Access, Listener, Origin, ResponseHeaders, address, header, parse};
 
 pub(super) fn access(reader: &mut Reader, listeners: &[Found<Listener>]) -> Access {
     let allowed_origins = origins(reader);
@@ -19,7 +19,7 @@ pub(super) fn access(reader: &mut Reader, listeners: &[Found<Listener>]) -> Acce
             everyone.value
         );
         let advice = "give the networks of your own load balancers, or listen on an internal address";
-        reader.report.warn(&everyone.place, problem, advice);
+        reader.cross_warn(&everyone.place, problem, advice);
     }
     let trusted_proxies: Vec<IpNet> = trusted.into_iter().map(|found| found.value).collect();
     Access { allowed_origins, trusted_proxies }
@@ -31,12 +31,12 @@ pub(super) fn headers(reader: &mut Reader) -> ResponseHeaders {
 
 /// `None` takes any origin.
 fn origins(reader: &mut Reader) -> Option<Vec<Origin>> {
-    let faults = reader.report.faults.len();
-    let found = reader.many("allowed_origins", |key, text| {
-        if key.words.contains(&text) { Ok(vec![None]) } else { address::origin(text).map(|origin| vec![Some(origin)]) }
+    let (found, faultless) = reader.faultless(|reader| {
+        let any_or = parse::or_word(|_, text| address::origin(text));
+        reader.many("allowed_origins", |key, text| any_or(key, text).map(|origin| vec![origin]))
     });
     let place = reader.given("allowed_origins")?;
-    if found.is_empty() && reader.report.faults.len() == faults {
+    if found.is_empty() && faultless {
         let advice = "remove it or write `*` to take any origin, or give the origins of your pages";
         reader.report.fault(place, "is an empty list, so no page could open a session", advice);
     }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::super::reader::{Found, Reader};
-use super::super::{Dial, HttpLimits, Listener, Scheme};
 use super::{to_usize, warn_outside_clb};
+use crate::config::reader::{Found, Reader};
+use crate::config::{Dial, HttpLimits, Listener, Scheme};
 
 /// CLB advises to stay below this, as whatever sits in front of it seldom waits longer.
 const READ_TIMEOUT_ADVISED_BELOW: Duration = Duration::from_mins(15);

@@ -1,11 +1,14 @@
 //! Listeners, and TLS with clients.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
-use super::super::reader::{Found, Reader};
-use super::super::tls_names::{self, CIPHERS, is_tls13};
-use super::super::{CertPair, ClientAuth, Listener, Target, TlsFiles, TlsProtocols, Upstream, address};
 use super::plain;
+use crate::config::parse::Problem;
+use crate::config::reader::{Found, Reader};
+use crate::config::report::Place;
+use crate::config::tls_names::{self, CIPHERS, is_tls13};
+use crate::config::{CertPair, ClientAuth, Listener, Target, TlsFiles, TlsProtocols, Upstream, address, keys};
 
 /// Keys that only mean something when a listener ends TLS.
 const TLS_KEYS: [&str; 7] = [
@@ -19,8 +22,8 @@ const TLS_KEYS: [&str; 7] = [
 ];
 
 pub(super) fn listeners(reader: &mut Reader) -> Vec<Found<Listener>> {
-    let listeners = reader.many("listen", |_, text| address::listener(text).map(|listener| vec![listener]));
-    if listeners.is_empty() {
+    let (listeners, faultless) = reader.faultless(|reader| reader.many("listen", plain(one_listener)));
+    if listeners.is_empty() && faultless {
         let advice = format!("write {}", reader.spell("listen", "http://0.0.0.0:8080"));
         reader.report.fault(&reader.place("listen"), "is an empty list, so no client could connect", advice);
     }
@@ -35,32 +38,20 @@ pub(super) fn listeners(reader: &mut Reader) -> Vec<Found<Listener>> {
 }
 
 pub(super) fn tls(reader: &mut Reader, listeners: &[Found<Listener>]) -> Option<TlsFiles> {
-    let wanted = listeners.iter().find(|found| found.value.scheme.needs_certificate());
-    let faults = reader.report.faults.len();
-    let certs = reader.paths("tls_cert");
-    let keys = reader.paths("tls_key");
-    let files_are_fine = reader.report.faults.len() == faults;
-    let client_auth = client_auth(reader);
+    let ((certs, keys), files_are_fine) =
+        reader.faultless(|reader| (reader.paths("tls_cert"), reader.paths("tls_key")));
+    let (ca, ca_is_fine) = reader.faultless(|reader| reader.path("tls_client_ca"));
+    let client_auth = reader.choice("tls_client_auth");
     let protocols = protocols(reader);
     let ciphers = ciphers(reader, protocols);
-    let Some(listener) = wanted else {
+    let Some(listener) = listeners.iter().find(|found| found.value.scheme.needs_certificate()) else {
         reader.useless(&TLS_KEYS, "no listener is https:// or tls://");
         return None;
     };
-    if client_auth == ClientAuth::Off {
-        reader.useless(&["tls_client_ca"], "tls_client_auth is off");
+    if files_are_fine {
+        check_pairs(reader, listener, &certs, &keys);
     }
-    let pairs = certs.len();
-    if files_are_fine && pairs != keys.len() {
-        let (place, missing) =
-            if pairs > keys.len() { (&certs[keys.len()].place, "tls_key") } else { (&keys[pairs].place, "tls_cert") };
-        let problem = format!("there are {pairs} tls_cert and {} tls_key", keys.len());
-        reader.report.fault(place, problem, format!("give each one its {missing}, in the same order"));
-    } else if files_are_fine && pairs == 0 {
-        let problem = format!("a {}:// listener needs a certificate and its key", listener.value.scheme.as_str());
-        let (cert, key) = (place_of(reader, listener, "tls_cert"), place_of(reader, listener, "tls_key"));
-        reader.report.fault(&listener.place, problem, format!("add {cert} and {key}"));
-    }
+    let client_auth = self::client_auth(reader, client_auth, ca, ca_is_fine);
     let certs = certs.into_iter().zip(keys).map(|(cert, key)| CertPair { cert: cert.value, key: key.value }).collect();
     Some(TlsFiles { certs, client_auth, protocols, ciphers })
 }
@@ -77,53 +68,73 @@ pub(super) fn check_loop(reader: &mut Reader, listeners: &[Found<Listener>], ups
         };
         addr.port() == *port && local && listens_there
     };
-    if let Some(listener) = listeners.iter().find(|found| is_us(found.value.addr)) {
+    if listeners.iter().any(|found| is_us(found.value.addr)) {
         let problem = format!("{host}:{port} is the sidecar's own listener, so it would call itself");
         let advice = "give the app's port, or let the sidecar listen on another one with `listen`";
-        let place = if reader.given("upstream").is_some() { reader.place("upstream") } else { listener.place.clone() };
-        reader.report.fault(&place, problem, advice);
+        reader.report.fault(&reader.place("upstream"), problem, advice);
     }
 }
 
-fn place_of(reader: &Reader, listener: &Found<Listener>, name: &'static str) -> String {
-    let place = reader.given(name).unwrap_or(&listener.place);
-    let key = super::super::keys::find(name).expect("in the table");
-    place.spell(key, key.example)
+fn one_listener(text: &str) -> Result<Vec<Listener>, Problem> {
+    address::listener(text).map(|listener| vec![listener])
 }
 
-fn client_auth(reader: &mut Reader) -> ClientAuth {
-    let faults = reader.report.faults.len();
-    let ca = reader.path("tls_client_ca");
-    let ca_is_fine = reader.report.faults.len() == faults;
-    let mode = reader.choice("tls_client_auth");
+/// Every certificate has its key and there is at least one.
+fn check_pairs(reader: &mut Reader, listener: &Found<Listener>, certs: &[Found<PathBuf>], keys: &[Found<PathBuf>]) {
+    let single = match (certs.get(keys.len()), keys.get(certs.len())) {
+        (Some(cert), _) => Some((cert, "tls_key")),
+        (None, Some(key)) => Some((key, "tls_cert")),
+        (None, None) => None,
+    };
+    if let Some((single, missing)) = single {
+        let problem = format!("{} has no {missing} to go with it", single.value.display());
+        reader.report.fault(&single.place, problem, format!("give as many {missing}, in the same order"));
+    } else if certs.is_empty() {
+        let problem = format!("a {}:// listener needs a certificate and its key", listener.value.scheme.as_str());
+        let advice =
+            format!("add {} and {}", example(&listener.place, "tls_cert"), example(&listener.place, "tls_key"));
+        reader.report.fault(&listener.place, problem, advice);
+    }
+}
+
+fn client_auth(reader: &mut Reader, mode: &str, ca: Option<PathBuf>, ca_is_fine: bool) -> ClientAuth {
     match (mode, ca) {
-        ("off", _) => ClientAuth::Off,
+        ("off", ca) => {
+            if ca.is_some() {
+                reader.useless(&["tls_client_ca"], "tls_client_auth is off");
+            }
+            ClientAuth::Off
+        }
         ("optional", Some(ca)) => ClientAuth::Optional(ca),
         (_, Some(ca)) => ClientAuth::Required(ca),
         (mode, None) => {
             if ca_is_fine {
-                let problem = format!("tls_client_auth is {mode}, but nothing says whose certificates count");
                 let place = reader.place("tls_client_auth");
-                let key = super::super::keys::find("tls_client_ca").expect("in the table");
-                reader.report.fault(&place, problem, format!("add {}", place.spell(key, key.example)));
+                let problem = format!("tls_client_auth is {mode}, but nothing says whose certificates count");
+                reader.report.fault(&place, problem, format!("add {}", example(&place, "tls_client_ca")));
             }
             ClientAuth::Off
         }
     }
 }
 
+/// How a key is written at this kind of place.
+fn example(place: &Place, name: &'static str) -> String {
+    let key = keys::find(name).expect("the name is in the table of keys");
+    place.spell(key, key.example)
+}
+
 fn protocols(reader: &mut Reader) -> TlsProtocols {
-    let versions = reader.many("ssl_protocols", plain(tls_names::protocols));
+    let (versions, faultless) = reader.faultless(|reader| reader.many("ssl_protocols", plain(tls_names::protocols)));
+    if versions.is_empty() && faultless {
+        let advice = format!("write {}", reader.spell("ssl_protocols", "TLSv1.3"));
+        reader.report.fault(&reader.place("ssl_protocols"), "is an empty list, so no client could connect", advice);
+    }
     let has = |version| versions.iter().any(|found| found.value == version);
     match (has(TlsProtocols::OnlyTls12), has(TlsProtocols::OnlyTls13)) {
         (true, false) => TlsProtocols::OnlyTls12,
         (false, true) => TlsProtocols::OnlyTls13,
-        (true, true) => TlsProtocols::Both,
-        (false, false) => {
-            let advice = format!("write {}", reader.spell("ssl_protocols", "TLSv1.3"));
-            reader.report.fault(&reader.place("ssl_protocols"), "is an empty list, so no client could connect", advice);
-            TlsProtocols::Both
-        }
+        (true, true) | (false, false) => TlsProtocols::Both,
     }
 }
 
@@ -136,7 +147,7 @@ fn ciphers(reader: &mut Reader, protocols: TlsProtocols) -> Option<Vec<rustls::C
         let unspoken = if is_tls13(suite) { TlsProtocols::OnlyTls12 } else { TlsProtocols::OnlyTls13 };
         if protocols == unspoken {
             let problem = format!("{suite:?} has no effect, as ssl_protocols leaves its version out");
-            reader.report.warn(&place, problem, "remove it, or add the version");
+            reader.cross_warn(&place, problem, "remove it, or add the version");
         } else if !suites.contains(&suite) {
             suites.push(suite);
         }

@@ -29,6 +29,9 @@ pub(crate) fn config(reader: &mut Reader) -> Option<Config> {
     let shutdown_grace = reader.duration("shutdown_grace");
     let worker_threads = to_usize(reader.count("worker_threads"));
     let log = log(reader);
+    if reader.report.faults.is_empty() {
+        reader.report.warnings.append(&mut reader.cross_warnings);
+    }
     reader.report.sort();
     if !reader.report.faults.is_empty() {
         return None;

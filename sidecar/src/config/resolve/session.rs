@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::super::parse;
-use super::super::reader::Reader;
-use super::super::{CloseCodes, Inspect, Keepalive, Lifetime, MessageRate, OverRate, Rates, SessionConfig};
 use super::to_usize;
+use crate::config::parse;
+use crate::config::reader::Reader;
+use crate::config::{CloseCodes, Inspect, Keepalive, Lifetime, MessageRate, OverRate, Rates, SessionConfig};
 
 /// Keys that need frames to be read.
 const FRAME_KEYS: [&str; 16] = [
@@ -91,18 +91,19 @@ fn close_codes(reader: &mut Reader) -> CloseCodes {
 
 /// The idle limit counts from the last byte, so a ping that is due later never comes.
 fn warn_late_pings(reader: &mut Reader, keepalive: Keepalive, read_timeout: Duration) {
-    for (side, key, interval) in
-        [("client", "keepalive_client", keepalive.client), ("app", "keepalive_app", keepalive.app)]
-    {
-        if interval.is_some_and(|interval| interval >= read_timeout) {
-            let given = [key, "keepalive", "proxy_read_timeout"].into_iter().find(|name| reader.given(name).is_some());
-            let place = reader.place(given.unwrap_or(key));
-            let problem =
-                format!("the first ping to the {side} comes no sooner than proxy_read_timeout cuts the session");
-            let advice = "make `keepalive` at most half of proxy_read_timeout, or write `off` to want the cut";
-            reader.report.warn(&place, problem, advice);
-        }
-    }
+    let late = |interval: Option<Duration>| interval.is_some_and(|interval| interval >= read_timeout);
+    let (sides, first) = match (late(keepalive.client), late(keepalive.app)) {
+        (false, false) => return,
+        (true, false) => ("the client", "keepalive_client"),
+        (false, true) => ("the app", "keepalive_app"),
+        (true, true) => ("either side", "keepalive"),
+    };
+    let names = [first, "keepalive", "keepalive_client", "proxy_read_timeout"];
+    let given = names.into_iter().find(|name| reader.given(name).is_some());
+    let place = reader.place(given.unwrap_or(first));
+    let problem = format!("the first ping to {sides} comes no sooner than proxy_read_timeout cuts the session");
+    let advice = "make it at most half of proxy_read_timeout, or write `keepalive` as `off` if the cut is wanted";
+    reader.cross_warn(&place, problem, advice);
 }
 
 fn warn_unused(reader: &mut Reader, session: &SessionConfig) {

@@ -1,9 +1,9 @@
 //! The app, and TLS with it.
 
-use super::super::reader::Reader;
-use super::super::{Target, Trust, Upstream, UpstreamTls, address};
 use super::plain;
 use crate::config::parse::Problem;
+use crate::config::reader::Reader;
+use crate::config::{Target, Trust, Upstream, UpstreamTls, address};
 
 pub(super) fn upstream(reader: &mut Reader) -> Option<Upstream> {
     let upstream = reader.one("upstream", plain(address::upstream));
