@@ -17,6 +17,7 @@ impl Side {
     pub const BOTH: [Self; 2] = [Self::Client, Self::App];
 
     /// The other side.
+    #[must_use]
     pub const fn peer(self) -> Self {
         match self {
             Self::Client => Self::App,

@@ -96,11 +96,12 @@ mod tests {
         let flow = Flow::new(u64::MAX, u64::MAX);
         let mut bucket = Bucket::full(flow, Micros(0));
         bucket.take(u64::MAX);
-        bucket.take(u64::MAX);
         bucket.refill(flow, Micros(u64::MAX));
         assert!(bucket.tokens() > 0);
-        let slow = Flow::new(0, 0);
         bucket.take(u64::MAX);
+        bucket.take(u64::MAX);
+        assert_eq!(bucket.tokens(), 0);
+        let slow = Flow::new(0, 0);
         bucket.take(u64::MAX);
         assert!(bucket.ready_at(slow) > Micros(1 << 60));
     }

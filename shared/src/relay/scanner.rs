@@ -102,13 +102,13 @@ impl Scanner {
                     break;
                 }
             };
-            let step = if header.opcode.is_control() {
+            let taken = if header.opcode.is_control() {
                 control(&header, rest, rules.ping, stats)
             } else {
                 self.data(&header, rest, rules, &mut run.messages, stats)
             };
-            match step {
-                Ok(taken) => run.len += taken,
+            match taken {
+                Ok(bytes) => run.len += bytes,
                 Err(stop) => {
                     run.stop = stop;
                     break;
