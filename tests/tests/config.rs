@@ -75,7 +75,7 @@ fn a_tls_listener_needs_a_certificate() {
     for scheme in ["https", "tls"] {
         let launch = Launch::new().flag("--upstream", "127.0.0.1:3000");
         let finished = launch.flag("--listen", format!("{scheme}://127.0.0.1:0")).fail().expect(EXIT_CONFIG);
-        assert_says(&finished, &["tls_cert"]);
+        assert_says(&finished, &["--tls-cert"]);
     }
 }
 

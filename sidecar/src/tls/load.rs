@@ -111,7 +111,7 @@ impl ServerSide {
     fn new(mut raw: ServerConfig) -> Self {
         raw.send_tls13_tickets = TICKETS;
         let mut https = raw.clone();
-        https.alpn_protocols = vec![super::ALPN_HTTP11.to_vec()];
+        https.alpn_protocols = super::ALPN.iter().map(|p| p.to_vec()).collect();
         Self { https: Arc::new(https), raw: Arc::new(raw) }
     }
 }
@@ -138,7 +138,7 @@ pub fn client_config(trust: &Trust, crypto: &Crypto) -> Result<ClientConfig, Loa
             .expect("the roots are not empty and there are no revocation lists");
         builder.with_webpki_verifier(verifier).with_no_client_auth()
     };
-    config.alpn_protocols = vec![super::ALPN_HTTP11.to_vec()];
+    config.alpn_protocols = vec![super::ALPN[0].to_vec()];
     Ok(config)
 }
 

@@ -8,5 +8,5 @@ mod verify;
 pub use load::{Crypto, LoadError, ServerSide, client_config};
 pub use stream::{HandshakeError, TlsStream, accept, connect};
 
-/// The one application protocol spoken inside TLS (RFC 7301), until WebSocket over HTTP/2 (RFC 8441) is there.
-pub const ALPN_HTTP11: &[u8] = b"http/1.1";
+/// What is spoken inside TLS (RFC 7301), the best first, until WebSocket over HTTP/2 (RFC 8441) is there.
+pub const ALPN: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];

@@ -48,6 +48,11 @@ impl Connection {
         }
     }
 
+    /// After a failed step: appends whatever is queued, the alert that tells the peer why last of all.
+    pub(super) fn last_words(&mut self, out: &mut Outbox) {
+        while let (_, Ok(Step::Again)) = self.step(&mut [], out, &mut |_| {}) {}
+    }
+
     /// Appends `plain` to `out` as records.
     pub(super) fn seal(&mut self, plain: &[u8], out: &mut Outbox) -> Result<(), Error> {
         match self {
