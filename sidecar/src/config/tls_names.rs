@@ -89,6 +89,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn these_are_all_that_rustls_has() {
+        let ours: Vec<CipherSuite> = CIPHERS.iter().map(|(suite, _, _)| *suite).collect();
+        let theirs: Vec<_> = rustls::crypto::aws_lc_rs::ALL_CIPHER_SUITES.iter().map(|suite| suite.suite()).collect();
+        assert_eq!(ours, theirs);
+    }
+
+    #[test]
     fn every_suite_has_two_names() {
         for (suite, iana, openssl) in CIPHERS {
             assert_eq!(ciphers(iana), Ok(vec![suite]));
