@@ -310,12 +310,9 @@ impl<S: Stream> Drive<S> {
         if port.dead || port.finished {
             return false;
         }
-        let took = match port.drain(cx) {
-            Ok(took) => took,
-            Err(_) => {
-                self.fail(cx, to, now);
-                return true;
-            }
+        let Ok(took) = port.drain(cx) else {
+            self.fail(cx, to, now);
+            return true;
         };
         if took {
             let left = port.waiting();

@@ -36,7 +36,7 @@ fn every_fault_is_told_at_once() {
     for line in 1..=5 {
         assert_says(&finished, &[&format!("outrigger.toml:{line}")]);
     }
-    assert_says(&finished, &["upstream", "listen", "proxy_read_timeout", "nonsense", "max_connections"]);
+    assert_says(&finished, &["`ftp://app`", "`127.0.0.1`", "`1.5`", "`nonsense`", "`-1`", "5 errors"]);
 }
 
 #[test]

@@ -125,7 +125,7 @@ impl Body for RequestBody {
 pub struct ResponseBody {
     source: Source,
     /// Says "answered" when the body is dropped.
-    _answering: Option<Answering>,
+    answering: Option<Answering>,
 }
 
 enum Source {
@@ -143,11 +143,11 @@ struct FromApp {
 
 impl ResponseBody {
     pub(super) fn text(text: Bytes) -> Self {
-        Self { source: Source::Text(Some(text)), _answering: None }
+        Self { source: Source::Text(Some(text)), answering: None }
     }
 
     pub(super) fn empty() -> Self {
-        Self { source: Source::Text(None), _answering: None }
+        Self { source: Source::Text(None), answering: None }
     }
 
     /// `timeout` is the app's longest silence.
@@ -157,11 +157,11 @@ impl ResponseBody {
         {
             lease.give_back();
         }
-        Self { source: Source::App(FromApp { incoming, timeout, timer: None, lease }), _answering: None }
+        Self { source: Source::App(FromApp { incoming, timeout, timer: None, lease }), answering: None }
     }
 
     pub(super) fn answering(mut self, token: Answering) -> Self {
-        self._answering = Some(token);
+        self.answering = Some(token);
         self
     }
 }
