@@ -48,7 +48,7 @@ pub fn switching(request: &Head, extra: &[&str]) -> String {
 }
 
 /// One frame.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
     pub fin: bool,
     /// RSV1, RSV2, RSV3 as the bits 4, 2, 1.
@@ -99,6 +99,14 @@ impl Frame {
         out.extend(self.mask.iter().flatten());
         out.extend(masked(&self.payload, self.mask));
         out
+    }
+}
+
+impl std::fmt::Debug for Frame {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Frame { fin, rsv, opcode, mask, payload } = self;
+        let masked = if mask.is_some() { "masked" } else { "unmasked" };
+        write!(f, "{masked} frame of opcode {opcode}, fin {fin}, rsv {rsv}, payload {}", crate::show(payload))
     }
 }
 
