@@ -1,8 +1,8 @@
 //! Settings at process level: what is refused, with which exit code and which words, and which place wins.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 
-use outrigger_tests::app::{App, free_addr};
+use outrigger_tests::app::{App, Reserved};
 use outrigger_tests::sidecar::{Finished, command, run};
 use outrigger_tests::wire::get;
 use outrigger_tests::{Authority, Launch, Scratch, Sidecar};
@@ -104,15 +104,13 @@ fn a_certificate_that_is_missing_broken_or_without_its_key_is_refused() {
 }
 
 #[test]
-fn a_port_in_use_is_a_runtime_fault_and_leaves_nothing_listening() {
+fn a_port_in_use_is_a_runtime_fault_and_stops_all() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let taken_addr = taken.local_addr().expect("a bound socket");
-    let free = free_addr();
-    let launch = Launch::new().flag("--upstream", "127.0.0.1:3000").flag("--listen", format!("http://{free}"));
+    let launch = Launch::new().flag("--upstream", "127.0.0.1:3000").http();
     let finished = launch.flag("--listen", format!("http://{taken_addr}")).fail().expect(EXIT_RUNTIME);
     assert_says(&finished, &[&taken_addr.to_string()]);
     assert_not_ready(&finished);
-    assert!(TcpStream::connect(free).is_err(), "the first listener is still up");
 }
 
 #[test]
@@ -124,7 +122,8 @@ fn an_upstream_name_that_does_not_resolve_is_a_runtime_fault() {
 
 #[test]
 fn an_upstream_that_is_merely_down_is_no_fault() {
-    let sidecar = Sidecar::before(free_addr()).http().start();
+    let down = Reserved::new();
+    let sidecar = Sidecar::before(down.addr()).http().start();
     sidecar.client().ask(&get("/", &[])).expect(502);
 }
 
