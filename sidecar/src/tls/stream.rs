@@ -101,7 +101,7 @@ async fn handshake<S: Stream>(mut io: S, mut conn: Connection) -> Result<TlsStre
             Err(e) => {
                 // rustls has queued the alert that tells the peer why. The peer may be gone already, and the
                 // handshake has failed either way, so its fate is not looked at.
-                conn.last_words(&mut out);
+                conn.last_words(&mut input, &mut out);
                 let _ = io.write_all(out.bytes()).await;
                 let _ = io.shutdown().await;
                 return Err(e.into());
@@ -222,7 +222,7 @@ impl<S: Stream> TlsStream<S> {
                 Ok(Step::Traffic | Step::NeedsInput | Step::Closed) => break,
                 Err(e) => {
                     self.read_closed = true;
-                    self.conn.last_words(out);
+                    self.conn.last_words(&mut input[at..], out);
                     return Err(io::Error::new(io::ErrorKind::InvalidData, e));
                 }
             }
@@ -268,7 +268,7 @@ impl<S: Stream> AsyncWrite for TlsStream<S> {
         ready!(this.poll_send(cx))?;
         let n = data.len().min(WRITE_BYTES);
         SCRATCH.with_borrow_mut(|scratch| {
-            this.conn.seal(&data[..n], &mut scratch.output).map_err(io::Error::other)?;
+            this.conn.seal(&mut this.carry, &data[..n], &mut scratch.output).map_err(io::Error::other)?;
             this.send_or_keep(cx, &mut scratch.output)
         })?;
         Poll::Ready(Ok(n))
@@ -285,7 +285,7 @@ impl<S: Stream> AsyncWrite for TlsStream<S> {
         if !this.write_closed {
             this.write_closed = true;
             SCRATCH.with_borrow_mut(|scratch| {
-                this.conn.close(&mut scratch.output).map_err(io::Error::other)?;
+                this.conn.close(&mut this.carry, &mut scratch.output).map_err(io::Error::other)?;
                 this.send_or_keep(cx, &mut scratch.output)
             })?;
         }
