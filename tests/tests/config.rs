@@ -3,8 +3,8 @@
 use std::net::TcpListener;
 
 use outrigger_tests::app::{App, Reserved};
+use outrigger_tests::http::get;
 use outrigger_tests::sidecar::{Finished, command, run};
-use outrigger_tests::wire::get;
 use outrigger_tests::{Authority, Launch, Scratch, Sidecar};
 use serde_json::Value;
 
