@@ -12,7 +12,8 @@ use std::time::Instant;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, listen, socket_with};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::wire::{End, Head, Tape, Transport, Wire, lines};
+use crate::http::{Head, lines};
+use crate::wire::{End, Tape, Transport, Wire};
 use crate::ws::{CLOSE, Frame, frames, switching};
 use crate::{PATIENCE, show};
 
@@ -329,7 +330,7 @@ mod tests {
         let seen = app.wait_all_ended();
         assert_eq!(seen[0].requests[0].target(), "/a");
         let message = Frame::client(TEXT, "straight to the app").bytes();
-        assert!(crate::wire::find(&seen[0].bytes, &message).is_some(), "{seen:?}");
+        assert!(crate::http::find(&seen[0].bytes, &message).is_some(), "{seen:?}");
     }
 
     #[test]

@@ -4,7 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
-use crate::wire::{End, Head, Wire, lines};
+use crate::http::{Head, lines};
+use crate::wire::{End, Wire};
 
 /// The nonce of RFC 6455's own example; its answer is `s3pPLMBiTxaQ9kYGzzhZRbK+xOo=`.
 pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";

@@ -3,8 +3,8 @@
 use std::net::TcpListener;
 
 use outrigger_tests::app::{App, Reserved};
+use outrigger_tests::http::get;
 use outrigger_tests::sidecar::{Finished, command, run};
-use outrigger_tests::wire::get;
 use outrigger_tests::{Authority, Launch, Scratch, Sidecar};
 use serde_json::Value;
 
@@ -36,7 +36,7 @@ fn every_fault_is_told_at_once() {
     for line in 1..=5 {
         assert_says(&finished, &[&format!("outrigger.toml:{line}")]);
     }
-    assert_says(&finished, &["`ftp://app`", "`127.0.0.1`", "`1.5`", "`nonsense`", "`-1`", "5 errors"]);
+    assert_says(&finished, &["ftp://app", "127.0.0.1", "1.5", "nonsense", "-1"]);
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_tls_listener_needs_a_certificate() {
     for scheme in ["https", "tls"] {
         let launch = Launch::new().flag("--upstream", "127.0.0.1:3000");
         let finished = launch.flag("--listen", format!("{scheme}://127.0.0.1:0")).fail().expect(EXIT_CONFIG);
-        assert_says(&finished, &["--tls-cert"]);
+        assert_says(&finished, &["--listen", "--tls-cert", "--tls-key"]);
     }
 }
 

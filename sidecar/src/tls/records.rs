@@ -48,11 +48,13 @@ impl Connection {
         }
     }
 
-    /// After a failed step, with what it left of the input: appends whatever is queued, the alert that tells the
-    /// peer why last of all.
-    pub(super) fn last_words(&mut self, mut rest: &mut [u8], out: &mut Outbox) {
-        while let (used, Ok(Step::Again)) = self.step(rest, out, &mut |_| {}) {
-            rest = &mut rest[used..];
+    /// After a failed step: appends whatever is queued, the alert that tells the peer why last of all. It looks at
+    /// no input, for rustls must not be shown again what it has failed on.
+    pub(super) fn last_words(&mut self, out: &mut Outbox) {
+        while self.state().wants_write() {
+            if let (_, Err(_)) = self.step(&mut [], out, &mut |_| {}) {
+                return;
+            }
         }
     }
 

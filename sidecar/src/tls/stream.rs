@@ -101,7 +101,7 @@ async fn handshake<S: Stream>(mut io: S, mut conn: Connection) -> Result<TlsStre
             Err(e) => {
                 // rustls has queued the alert that tells the peer why. The peer may be gone already, and the
                 // handshake has failed either way, so its fate is not looked at.
-                conn.last_words(&mut input, &mut out);
+                conn.last_words(&mut out);
                 let _ = io.write_all(out.bytes()).await;
                 let _ = io.shutdown().await;
                 return Err(e.into());
@@ -222,7 +222,7 @@ impl<S: Stream> TlsStream<S> {
                 Ok(Step::Traffic | Step::NeedsInput | Step::Closed) => break,
                 Err(e) => {
                     self.read_closed = true;
-                    self.conn.last_words(&mut input[at..], out);
+                    self.conn.last_words(out);
                     return Err(io::Error::new(io::ErrorKind::InvalidData, e));
                 }
             }

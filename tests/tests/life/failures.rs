@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use outrigger_tests::app::Reserved;
-use outrigger_tests::wire::get;
+use outrigger_tests::http::get;
 use outrigger_tests::ws::{CLOSE, TEXT, switching, upgrade};
 use outrigger_tests::{App, End, Frame, PATIENCE, Sidecar};
 

@@ -5,7 +5,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 
 use outrigger_tests::app::response;
-use outrigger_tests::wire::get;
+use outrigger_tests::http::get;
 use outrigger_tests::ws::{switching, upgrade};
 use outrigger_tests::{App, Sidecar};
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use outrigger_tests::wire::get;
+use outrigger_tests::http::get;
 use outrigger_tests::ws::{CLOSE, upgrade};
 use outrigger_tests::{App, End, Sidecar, Wire};
 

@@ -1,7 +1,7 @@
 //! What goes through and what is changed on the way (promises 8, 10, 11).
 
 use outrigger_tests::app::response;
-use outrigger_tests::wire::get;
+use outrigger_tests::http::get;
 use outrigger_tests::ws::{BINARY, CLOSE, TEXT, upgrade};
 use outrigger_tests::{App, Frame, Head, Sidecar};
 
