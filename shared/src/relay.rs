@@ -137,7 +137,8 @@ impl Relay {
         }
     }
 
-    /// A read or write on that side's socket failed; it is gone in both directions.
+    /// A read or write on that side's socket failed; it is gone in both directions. When it was a write, first read what
+    /// the side still sent: its Close may be among it.
     pub fn failed(&mut self, side: Side, now: Micros, events: &mut dyn FnMut(Event)) {
         if self.is_over() || self.half(side).failed {
             return;
@@ -214,10 +215,7 @@ impl Relay {
         let half = self.half_mut(to);
         let Some(blocked) = &mut half.blocked else { return };
         *blocked = now;
-        if let Probe::Waiting { since } = &mut half.probe {
-            // The ping waits in the same queue: a slow reader is not a dead one.
-            *since = now;
-        }
+        half.took_at = now;
         if pending == 0 {
             half.blocked = None;
         }

@@ -32,6 +32,8 @@ pub(super) struct Half {
     pub(super) bytes: Option<Bucket>,
     /// Over its rate, and not read until [`ready_at`](Self::ready_at).
     pub(super) limited: bool,
+    /// When it was last allowed to send again after having been over its rate.
+    pub(super) released_at: Micros,
 
     /// A Close of ours that waits for a frame boundary, and what its reason is to name.
     pub(super) close_due: Option<(CloseCode, Cause)>,
@@ -41,6 +43,8 @@ pub(super) struct Half {
     pub(super) truncated: bool,
     /// Bytes wait for it; since then its socket took none.
     pub(super) blocked: Option<Micros>,
+    /// When it last took bytes that had waited for it.
+    pub(super) took_at: Micros,
     pub(super) probe: Probe,
     /// The last ping, while it is unanswered.
     pub(super) ping: Option<Ping>,
@@ -80,10 +84,12 @@ impl Half {
             messages: message_flow(policy).map(|flow| Bucket::full(flow, now)),
             bytes: byte_flow(policy).map(|flow| Bucket::full(flow, now)),
             limited: false,
+            released_at: now,
             close_due: None,
             close_out: None,
             truncated: false,
             blocked: None,
+            took_at: now,
             probe: Probe::Off,
             ping: None,
         }

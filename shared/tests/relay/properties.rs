@@ -13,8 +13,9 @@ use proptest::sample::Index;
 use crate::driver::{Session, seconds};
 use crate::wire::{self, BINARY, CLOSE, CONTINUATION, Frame, PING, PONG, TEXT, close, frame, ping, pong};
 
-/// Every session of these tests ends within this much silence: the idle limit, the answers to two Closes, the flush.
-const LONGEST_END: Duration = Duration::from_secs(60 + 4 * 5 + FLUSH_LIMIT.as_secs() + 60);
+/// Every session of these tests ends within this much silence: the longest stream (2 MB) at the slowest rate, the idle
+/// limit, the answers to two Closes, the flush.
+const LONGEST_END: Duration = Duration::from_secs(2_000_000 / 20_000 + 60 + 4 * 5 + FLUSH_LIMIT.as_secs() + 10);
 
 /// `PROPTEST_CASES` asks for more than the default.
 fn config() -> ProptestConfig {
@@ -95,7 +96,7 @@ fn policy() -> impl Strategy<Value = Policy> {
         prop::option::weighted(0.3, (1..50u32, 1..20u32).prop_map(|(per_second, burst)| Rate { per_second, burst })),
         prop::option::weighted(
             0.3,
-            (100..100_000u64, 100..100_000u64).prop_map(|(per_second, burst)| ByteRate { per_second, burst }),
+            (20_000..200_000u64, 100..100_000u64).prop_map(|(per_second, burst)| ByteRate { per_second, burst }),
         ),
         over_rate,
     );
