@@ -41,6 +41,8 @@ pub(super) struct Half {
     pub(super) close_out: Option<CloseCode>,
     /// The stream towards it ends inside a frame that nobody will complete. No Close can follow there.
     pub(super) truncated: bool,
+    /// Its socket takes no more bytes; it may still have something to say.
+    pub(super) unwritable: bool,
     /// Bytes wait for it; since then its socket took none.
     pub(super) blocked: Option<Micros>,
     /// When it last took bytes that had waited for it.
@@ -88,6 +90,7 @@ impl Half {
             close_due: None,
             close_out: None,
             truncated: false,
+            unwritable: false,
             blocked: None,
             took_at: now,
             probe: Probe::Off,
@@ -100,9 +103,9 @@ impl Half {
         self.eof || self.failed
     }
 
-    /// It left, or half-left, without saying so in a Close.
+    /// Nothing can or should be sent to it: it left, or half-left, without saying so in a Close.
     pub(super) fn left(&self) -> bool {
-        self.failed || (self.eof && self.close_in.is_none())
+        self.failed || self.unwritable || (self.eof && self.close_in.is_none())
     }
 
     /// Nothing that it may still send makes a difference.

@@ -161,6 +161,43 @@ fn a_failed_socket_is_a_reset() {
 }
 
 #[test]
+fn a_side_that_takes_no_more_is_heard_out() {
+    // The app sent all it had to say and a Close, and closed; the client's next message finds nobody.
+    let mut session = Session::new(Policy::default());
+    session.feed(Client, &text(Client, &[1; 10_000])[..5000]);
+    session.fail_write(App);
+    session.feed(Client, &text(Client, &[1; 10_000])[5000..]);
+    assert_eq!(session.out[App as usize].len(), 5000);
+    assert!(session.relay.may_read(App, 0, session.now) && session.relay.may_read(Client, 0, session.now));
+    session.feed(App, &[text(App, b"last words"), close(App, 4000, "enough")].concat());
+    assert_eq!(session.close_to(Client), Some((4000, "enough".into())));
+    session.feed(Client, &close(Client, 4000, ""));
+    session.fail(App);
+    assert_eq!(session.end(), Some(end(Initiator::App, Cause::Close, 4000, 4000)));
+
+    // Without a Close it is a reset, behind what it said.
+    let mut session = Session::new(Policy::default());
+    session.fail_write(App);
+    session.feed(App, &text(App, b"last words"));
+    assert_eq!(session.close_to(Client), None);
+    session.fail(App);
+    assert_eq!(session.frames(Client).len(), 2);
+    assert_eq!(session.close_code_to(Client), Some(1011));
+    session.feed(Client, &close(Client, 1011, ""));
+    assert_eq!(session.end(), Some(end(Initiator::App, Cause::Reset(App), 1011, 0)));
+
+    // And it does not take for ever.
+    let mut session = Session::new(Policy::default());
+    session.fail_write(Client);
+    session.pass(seconds(5));
+    assert_eq!(session.close_code_to(App), Some(1001));
+    session.feed(App, &close(App, 1001, ""));
+    session.eof(App);
+    session.pass(seconds(6));
+    assert_eq!(session.cause(), Some(Cause::Reset(Client)));
+}
+
+#[test]
 fn a_source_that_dies_inside_a_long_frame_leaves_no_place_for_a_close() {
     let mut session = Session::new(Policy::default());
     let part = &text(App, &[1; 10_000])[..9000];
