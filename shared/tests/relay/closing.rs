@@ -261,6 +261,27 @@ fn an_orderly_end_without_an_answer_closes_the_app_after_the_close_timeout() {
     session.eof(App);
     session.pass(LINGER);
     assert_eq!(session.end(), Some(end(Initiator::Sidecar, Cause::Drain, 1012, 1012)));
+
+    // An app that sent its Close meanwhile gets its own code back.
+    let mut session = Session::new(Policy::default());
+    drain(&mut session);
+    session.feed(App, &close(App, 1000, ""));
+    session.pass(seconds(5));
+    assert_eq!(session.close_to(App), Some((1000, String::new())));
+}
+
+#[test]
+fn each_side_has_the_close_timeout_for_its_answer() {
+    let mut session = Session::new(Policy::default());
+    drain(&mut session);
+    session.pass(seconds(4));
+    session.feed(Client, &close(Client, 1012, ""));
+    session.pass(just_below(seconds(5)));
+    assert!(!session.shuts_down(App), "the app got its Close later");
+    session.pass(Duration::from_micros(1));
+    assert!(session.shuts_down(App));
+    session.pass(LINGER);
+    assert_eq!(session.cause(), Some(Cause::Drain));
 }
 
 #[test]
