@@ -161,6 +161,43 @@ fn a_failed_socket_is_a_reset() {
 }
 
 #[test]
+fn a_side_that_takes_no_more_is_heard_out() {
+    // The app sent all it had to say and a Close, and closed; the client's next message finds nobody.
+    let mut session = Session::new(Policy::default());
+    session.feed(Client, &text(Client, &[1; 10_000])[..5000]);
+    session.fail_write(App);
+    session.feed(Client, &text(Client, &[1; 10_000])[5000..]);
+    assert_eq!(session.out[App as usize].len(), 5000);
+    assert!(session.relay.may_read(App, 0, session.now) && session.relay.may_read(Client, 0, session.now));
+    session.feed(App, &[text(App, b"last words"), close(App, 4000, "enough")].concat());
+    assert_eq!(session.close_to(Client), Some((4000, "enough".into())));
+    session.feed(Client, &close(Client, 4000, ""));
+    session.fail(App);
+    assert_eq!(session.end(), Some(end(Initiator::App, Cause::Close, 4000, 4000)));
+
+    // Without a Close it is a reset, behind what it said.
+    let mut session = Session::new(Policy::default());
+    session.fail_write(App);
+    session.feed(App, &text(App, b"last words"));
+    assert_eq!(session.close_to(Client), None);
+    session.fail(App);
+    assert_eq!(session.frames(Client).len(), 2);
+    assert_eq!(session.close_code_to(Client), Some(1011));
+    session.feed(Client, &close(Client, 1011, ""));
+    assert_eq!(session.end(), Some(end(Initiator::App, Cause::Reset(App), 1011, 0)));
+
+    // And it does not take for ever.
+    let mut session = Session::new(Policy::default());
+    session.fail_write(Client);
+    session.pass(seconds(5));
+    assert_eq!(session.close_code_to(App), Some(1001));
+    session.feed(App, &close(App, 1001, ""));
+    session.eof(App);
+    session.pass(seconds(6));
+    assert_eq!(session.cause(), Some(Cause::Reset(Client)));
+}
+
+#[test]
 fn a_source_that_dies_inside_a_long_frame_leaves_no_place_for_a_close() {
     let mut session = Session::new(Policy::default());
     let part = &text(App, &[1; 10_000])[..9000];
@@ -170,6 +207,17 @@ fn a_source_that_dies_inside_a_long_frame_leaves_no_place_for_a_close() {
     assert!(session.shuts_down(Client), "the client sees the end of the stream");
     session.eof(Client);
     assert_eq!(session.end(), Some(end(Initiator::App, Cause::Gone(App), 0, 0)));
+}
+
+#[test]
+fn a_side_that_left_gets_the_frame_underway_and_no_other() {
+    let mut session = Session::new(Policy::default());
+    let long = text(App, &[1; 10_000]);
+    session.feed(App, &long[..9000]);
+    session.eof(Client);
+    session.feed(App, &[&long[9000..], &text(App, b"not this")].concat());
+    assert_eq!(session.out[Client as usize], long);
+    assert_eq!(session.close_code_to(App), Some(1001));
 }
 
 #[test]
@@ -224,6 +272,27 @@ fn an_orderly_end_without_an_answer_closes_the_app_after_the_close_timeout() {
     session.eof(App);
     session.pass(LINGER);
     assert_eq!(session.end(), Some(end(Initiator::Sidecar, Cause::Drain, 1012, 1012)));
+
+    // An app that sent its Close meanwhile gets its own code back.
+    let mut session = Session::new(Policy::default());
+    drain(&mut session);
+    session.feed(App, &close(App, 1000, ""));
+    session.pass(seconds(5));
+    assert_eq!(session.close_to(App), Some((1000, String::new())));
+}
+
+#[test]
+fn each_side_has_the_close_timeout_for_its_answer() {
+    let mut session = Session::new(Policy::default());
+    drain(&mut session);
+    session.pass(seconds(4));
+    session.feed(Client, &close(Client, 1012, ""));
+    session.pass(just_below(seconds(5)));
+    assert!(!session.shuts_down(App), "the app got its Close later");
+    session.pass(Duration::from_micros(1));
+    assert!(session.shuts_down(App));
+    session.pass(LINGER);
+    assert_eq!(session.cause(), Some(Cause::Drain));
 }
 
 #[test]

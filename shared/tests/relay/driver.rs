@@ -110,6 +110,12 @@ impl Session {
         self.transmit();
     }
 
+    pub(crate) fn fail_write(&mut self, to: Side) {
+        let events = &mut self.events;
+        self.relay.write_failed(to, self.now, &mut |event| events.push(event));
+        self.transmit();
+    }
+
     pub(crate) fn close(&mut self, cause: Cause, code: CloseCode, quiet_until: Option<Micros>) {
         let events = &mut self.events;
         self.relay.close(cause, code, quiet_until, self.now, &mut |event| events.push(event));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use outrigger_shared::close::{Cause, CloseCode, Initiator, Side};
 use outrigger_shared::event::Event;
-use outrigger_shared::limits::{Keepalive, Policy};
+use outrigger_shared::limits::{ByteRate, Keepalive, Policy};
 use outrigger_shared::relay::{LIFETIME_GRACE, LINGER, Negotiated, QUIET_MOMENT};
 
 use crate::driver::{START, Session, just_below, seconds};
@@ -164,8 +164,56 @@ fn a_slow_reader_is_not_a_dead_one() {
     }
     assert_eq!(session.stats(Client).pings_injected, 1);
     session.relay.write_progress(Client, session.now, 0);
-    session.pass(seconds(20));
+    session.pass(just_below(seconds(20)));
+    assert_eq!(session.close_to(Client), None);
+    session.pass(Duration::from_micros(1));
     assert_eq!(session.close_code_to(Client), Some(1011), "but it has to answer once it got the ping");
+}
+
+#[test]
+fn a_side_that_is_not_read_is_not_blamed_for_its_silence() {
+    // The client is slow, so the app is not read: whatever it sends, and its pongs, wait in its socket.
+    let mut session = Session::new(Policy::default());
+    session.feed(App, &text(App, &payload(60_000)));
+    session.relay.write_blocked(Client, session.now);
+    for left in (1..30).rev() {
+        session.pass(seconds(10));
+        session.feed(Client, &pong(Client, b""));
+        if left % 5 == 0 {
+            session.relay.write_progress(Client, session.now, left);
+        }
+    }
+    session.relay.write_progress(Client, session.now, 0);
+    session.pass(just_below(seconds(25)));
+    assert_eq!(session.stats(App).pings_injected, 0);
+    session.pass(Duration::from_micros(1));
+    assert_eq!(session.stats(App).pings_injected, 1);
+    assert_eq!(session.end(), None);
+
+    // The same at a rate that makes the app wait for two minutes.
+    let byte_rate = Some(ByteRate { per_second: 100, burst: 1000 });
+    let mut session = Session::new(Policy { byte_rate, ..keepalive_to(App) });
+    session.feed(App, &text(App, &[0; 13_000]));
+    session.pass(seconds(120));
+    assert!(!session.relay.may_read(App, 0, session.now));
+    assert_eq!(session.injected, [0, 0]);
+    session.pass(seconds(26));
+    assert_eq!(session.stats(App).pings_injected, 1);
+}
+
+#[test]
+fn a_slow_transfer_is_not_idle() {
+    let mut session = Session::new(no_keepalive());
+    session.feed(App, &text(App, &payload(60_000)));
+    session.relay.write_blocked(Client, session.now);
+    for left in (0..5).rev() {
+        session.pass(seconds(40));
+        session.relay.write_progress(Client, session.now, left);
+    }
+    session.pass(just_below(seconds(60)));
+    assert_eq!(session.events, []);
+    session.pass(Duration::from_micros(1));
+    assert_eq!(session.close_code_to(Client), Some(1001));
 }
 
 #[test]
