@@ -39,6 +39,8 @@ struct Port<S> {
     pending: Vec<u8>,
     written: usize,
     flushing: bool,
+    /// It is not read because the other side is slow.
+    held_back: bool,
     /// Our write half is shut down.
     finished: bool,
     /// The socket has failed: nothing can be written to it any more.
@@ -55,6 +57,7 @@ impl<S: Stream> Port<S> {
             pending: Vec::new(),
             written: 0,
             flushing: false,
+            held_back: false,
             finished: false,
             unwritable: false,
             unreadable: false,
@@ -260,7 +263,12 @@ impl<S: Stream> Drive<S> {
         let mut moved = false;
         while *reads < READS_PER_TURN {
             let waiting = self.port(from.peer()).waiting();
-            if self.port(from).unreadable || !self.relay.may_read(from, waiting, now) {
+            if self.port(from).unreadable {
+                break;
+            }
+            let may_read = self.relay.may_read(from, waiting, now);
+            self.tell_backpressure(from, !may_read && self.relay.may_read(from, 0, now));
+            if !may_read {
                 break;
             }
             let port = self.port(from);
@@ -284,6 +292,15 @@ impl<S: Stream> Drive<S> {
             moved = true;
         }
         moved
+    }
+
+    /// Accounts for a side that is read no further because the other one takes nothing, and for the end of that.
+    fn tell_backpressure(&mut self, from: Side, on: bool) {
+        let port = self.port(from);
+        if port.held_back != on {
+            port.held_back = on;
+            self.account.event(Event::Backpressure { from, on });
+        }
     }
 
     /// Takes contiguous bytes of a side through the relay; what it wants to see again is held.

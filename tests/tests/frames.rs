@@ -151,7 +151,8 @@ fn b14_what_a_client_must_not_send_is_a_protocol_error() {
     ];
     for (what, bytes) in cases {
         let app = listening_app();
-        let sidecar = Sidecar::before(app.addr()).http().start();
+        // The app of this test answers no Close.
+        let sidecar = Sidecar::before(app.addr()).http().flag("--close-timeout", "200ms").start();
         let mut client = opened(&sidecar);
         client.send(bytes);
         assert_eq!(until_close(&mut client), (vec![], 1002), "{what}");

@@ -145,13 +145,11 @@ impl<N: Net> Upstream<N> {
                     let error = failed.into_error();
                     // A connection that closed before the first byte of an answer; anything later is an answer.
                     let unanswered = error.is_closed() || error.is_incomplete_message() || error.is_canceled();
-                    match unsent.or(again.filter(|_| unanswered || is_io(&error))) {
-                        Some(once_more) => request = once_more,
-                        None => {
-                            let fault = upload.state().fault;
-                            return Err(fault.map_or(SendError::Broken(error), SendError::Body));
-                        }
-                    }
+                    let Some(once_more) = unsent.or(again.filter(|_| unanswered || is_io(&error))) else {
+                        let fault = upload.state().fault;
+                        return Err(fault.map_or(SendError::Broken(error), SendError::Body));
+                    };
+                    request = once_more;
                 }
             }
         }
@@ -199,5 +197,5 @@ fn repeatable(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
 
 /// Whether the socket failed, as it does when the app resets a connection that it has closed.
 fn is_io(error: &hyper::Error) -> bool {
-    std::error::Error::source(error).is_some_and(|source| source.is::<io::Error>())
+    std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<io::Error>)
 }
