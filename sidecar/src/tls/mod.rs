@@ -3,6 +3,8 @@
 mod load;
 mod records;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 pub use load::{Crypto, LoadError, ServerSide, client_config};
