@@ -11,7 +11,7 @@ use std::time::Instant;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::wire::{End, Head, Tape, Transport, Wire, lines};
-use crate::ws::{CLOSE, Frame, switching};
+use crate::ws::{CLOSE, Frame, PING, PONG, switching};
 use crate::{PATIENCE, show};
 
 /// What one connection brought.
@@ -221,7 +221,7 @@ impl Conn {
         }
     }
 
-    /// Upgrades and echoes messages until a Close, which it answers; a plain request gets 200.
+    /// Upgrades, echoes messages and answers pings until a Close, which it answers; a plain request gets 200.
     pub fn serve_echo(&mut self) {
         while let Some(request) = self.request() {
             if request.get("upgrade").is_none() {
@@ -230,7 +230,11 @@ impl Conn {
             }
             self.send(switching(&request, &[]));
             while let Ok(frame) = self.try_frame() {
-                self.send(Frame { mask: None, ..frame.clone() }.bytes());
+                match frame.opcode {
+                    PONG => continue,
+                    PING => self.send(Frame::app(PONG, &frame.payload).bytes()),
+                    _ => self.send(Frame { mask: None, ..frame.clone() }.bytes()),
+                }
                 if frame.opcode == CLOSE {
                     self.finish();
                     break;

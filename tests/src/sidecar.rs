@@ -238,6 +238,13 @@ impl Sidecar {
         self.wait_log("session ended", |line| line["message"] == "session ended")
     }
 
+    /// Waits for the account of the end of the session of this client.
+    #[track_caller]
+    pub fn session_of(&self, client: SocketAddr) -> Value {
+        let client = client.to_string();
+        self.wait_log("session ended", |line| line["message"] == "session ended" && line["client"] == *client)
+    }
+
     /// Sends SIGTERM.
     pub fn terminate(&self) {
         self.signal(Signal::TERM);
@@ -260,9 +267,18 @@ impl Sidecar {
 
     /// The most memory that the process has held so far, in KiB (`VmHWM`).
     pub fn peak_memory_kib(&self) -> u64 {
+        self.memory("VmHWM")
+    }
+
+    /// The memory that the process holds now, in KiB (`VmRSS`).
+    pub fn memory_kib(&self) -> u64 {
+        self.memory("VmRSS")
+    }
+
+    fn memory(&self, field: &str) -> u64 {
         let path = format!("/proc/{}/status", self.process.child.id());
         let status = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
-        let line = status.lines().find(|line| line.starts_with("VmHWM")).expect("Linux reports the peak");
+        let line = status.lines().find(|line| line.starts_with(field)).expect("Linux reports it");
         line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number of KiB")
     }
 
