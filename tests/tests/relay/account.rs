@@ -66,8 +66,8 @@ fn b15_the_round_trip_of_pings_is_in_the_account() {
     for side in Side::BOTH {
         let rtt = line[format!("{}_ping_rtt_us", side.name())].as_u64();
         assert!(rtt.is_some_and(|rtt| rtt < 30_000_000), "a round trip in microseconds expected: {line}");
-        // The swallowed pong came from the peer: 2 or 6 bytes of header, and its payload.
     }
+    // The pongs count, though they went nowhere: 8 bytes of payload and a header of 6 or 2.
     let close = |side| Frame::close(side, 1000).bytes().len();
     assert_says(&line, &json!({ "client_bytes": close(Side::Client) + 14, "app_bytes": close(Side::App) + 10 }));
 }

@@ -46,29 +46,35 @@ fn b17_a_client_that_floods_a_stalled_app_over_tls_is_stopped() {
 
 #[test]
 fn b17_a_reader_that_never_resumes_ends_the_session_as_stalled() {
+    thread::scope(|scope| {
+        for (scheme, from) in [("http", Side::Client), ("http", Side::App), ("https", Side::App)] {
+            scope.spawn(move || ends_as_stalled(scheme, from));
+        }
+    });
+}
+
+/// The flooder is on a plain connection: it reads and writes at once, over two handles of its socket.
+fn ends_as_stalled(scheme: &str, from: Side) {
     let bench = Bench::new(&[("--proxy-send-timeout", "1s"), ("--close-timeout", "1s")]);
-    for from in Side::BOTH {
-        let mut pair = bench.open("http");
-        let stalled = peer(from);
-        let flooder = pair.end(from);
-        let mut inbound = Wire::over(Box::new(flooder.second_handle()), None);
-        let mut outbound = Wire::over(Box::new(flooder.second_handle()), None);
-        let (sender, sent) = channel();
-        thread::scope(|scope| {
-            scope.spawn(move || flood(&mut outbound, from, &sender));
-            wait_blocked(&sent);
-            let start = Instant::now();
-            // The flooder is told, though its peer can not be: the stream there stands inside a frame.
-            let code = inbound.frame().close_code().expect("a Close with a code");
-            assert_eq!(code, if from == Side::Client { 1001 } else { 1011 }, "to the {}", from.name());
-            assert!(start.elapsed() < PATIENCE / 2, "ended after {:?} only", start.elapsed());
-            inbound.send(Frame::close(from, code).bytes());
-            inbound.expect_end();
-            inbound.cut();
-        });
-        let line = bench.account(&pair);
-        assert_says(&line, &json!({ "by": "sidecar", "cause": "stalled", "side": stalled.name() }));
-    }
+    let mut pair = bench.open(scheme);
+    let flooder = pair.end(from);
+    let mut inbound = Wire::over(Box::new(flooder.second_handle()), None);
+    let mut outbound = Wire::over(Box::new(flooder.second_handle()), None);
+    let (sender, sent) = channel();
+    thread::scope(|scope| {
+        scope.spawn(move || flood(&mut outbound, from, &sender));
+        wait_blocked(&sent);
+        let start = Instant::now();
+        // The flooder is told, though its peer cannot be: the stream there stands inside a frame.
+        let code = inbound.frame().close_code().expect("a Close with a code");
+        assert_eq!(code, if from == Side::Client { 1011 } else { 1001 }, "to the {}", from.name());
+        assert!(start.elapsed() < PATIENCE / 2, "ended after {:?} only", start.elapsed());
+        inbound.send(Frame::close(from, code).bytes());
+        inbound.expect_end();
+        inbound.cut();
+    });
+    let line = bench.account(&pair);
+    assert_says(&line, &json!({ "by": "sidecar", "cause": "stalled", "side": peer(from).name() }));
 }
 
 fn stalls(scheme: &str, from: Side) {

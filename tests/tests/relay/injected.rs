@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use outrigger_tests::ws::{BINARY, CLOSE, PING, PONG, TEXT};
 use outrigger_tests::{Frame, Side, Wire};
 
-use crate::pair::{Bench, Pair, each_scheme, peer};
+use crate::pair::{Bench, Pair, each_way, peer};
 
 /// The interval of keepalive in these tests.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -30,62 +30,58 @@ fn b15_a_ping_goes_before_or_behind_a_slow_short_frame_never_inside() {
 /// One side sends a message in `frames` frames of `size` bytes over more than the interval, while the other one is
 /// silent and so gets a ping: the message arrives unchanged and the ping outside its frames.
 fn dribbles(size: usize, frames: usize) {
-    each_scheme(|scheme| {
-        for from in Side::BOTH {
-            let bench = Bench::new(&[only(peer(from)), ("--max-frame-size", "1m")]);
-            let mut pair = bench.open(scheme);
-            let sent: Vec<Frame> = (0..frames).map(|_| Frame::of(from, BINARY, vec![0x55; size])).collect();
-            let bytes: Vec<u8> = sent.iter().flat_map(Frame::bytes).collect();
-            let (sender, receiver) = pair.ends(from);
-            let start = Instant::now();
-            let steps = usize::try_from(LONGER.as_millis() / DRIBBLE.as_millis()).expect("a few steps");
-            for piece in bytes.chunks(bytes.len().div_ceil(steps)) {
-                sender.send(piece);
-                assert!(sender.is_quiet(DRIBBLE), "the sender is not silent and gets no ping");
+    each_way(|scheme, from| {
+        let bench = Bench::new(&[only(peer(from))]);
+        let mut pair = bench.open(scheme);
+        let sent: Vec<Frame> = (0..frames).map(|_| Frame::of(from, BINARY, vec![0x55; size])).collect();
+        let bytes: Vec<u8> = sent.iter().flat_map(Frame::bytes).collect();
+        let (sender, receiver) = pair.ends(from);
+        let start = Instant::now();
+        let steps = usize::try_from(LONGER.as_millis() / DRIBBLE.as_millis()).expect("a few steps");
+        for piece in bytes.chunks(bytes.len().div_ceil(steps)) {
+            sender.send(piece);
+            assert!(sender.is_quiet(DRIBBLE), "the sender is not silent and gets no ping");
+        }
+        assert!(start.elapsed() > INTERVAL, "too fast to be a test");
+        let (mut data, mut pings) = (Vec::new(), 0);
+        while data.len() < frames || pings == 0 {
+            let frame = receiver.frame();
+            if frame.opcode == PING {
+                assert_own_ping(&frame, peer(from));
+                pings += 1;
+            } else {
+                data.push(frame);
             }
-            assert!(start.elapsed() > INTERVAL, "too fast to be a test");
-            let (mut data, mut pings) = (Vec::new(), 0);
-            while data.len() < frames || pings == 0 {
-                let frame = receiver.frame();
-                if frame.opcode == PING {
-                    assert_own_ping(&frame, peer(from));
-                    pings += 1;
-                } else {
-                    data.push(frame);
-                }
-            }
-            assert!(data == sent, "the frames came changed");
-            if frames == 1 {
-                // The header was on its way first, so the ping could only come behind.
-                assert_eq!(pings, 1);
-            }
+        }
+        assert!(data == sent, "the frames came changed");
+        if frames == 1 {
+            // The header was on its way first, so the ping could only come behind.
+            assert_eq!(pings, 1);
         }
     });
 }
 
 #[test]
 fn b15_the_answer_to_an_own_ping_is_swallowed_and_nothing_else() {
-    each_scheme(|scheme| {
-        for side in Side::BOTH {
-            let bench = Bench::new(&[only(side)]);
-            let mut pair = bench.open(scheme);
-            let ping = pair.end(side).frame();
-            assert_own_ping(&ping, side);
-            // Answers that are not the one: wrong payload, shorter, longer, none.
-            let near: Vec<u8> = ping.payload.iter().map(|byte| byte ^ 1).collect();
-            let longer = [&ping.payload[..], b"x"].concat();
-            for payload in [&near[..], &ping.payload[..7], &longer, &[], &[9; 125]] {
-                pair.passes(side, &Frame::of(side, PONG, payload));
-            }
-            // A ping with the same payload is the peer's own, and so is the answer of the other side to it.
-            pair.passes(side, &Frame::of(side, PING, &ping.payload));
-            pair.passes(peer(side), &Frame::of(peer(side), PONG, &ping.payload));
-            // The answer goes no further: what comes next at the other side is the message behind it.
-            pair.end(side).send(Frame::of(side, PONG, &ping.payload).bytes());
-            pair.passes(side, &Frame::of(side, TEXT, "behind the pong"));
-            // Once answered, the payload is nobody's any more.
-            pair.passes(side, &Frame::of(side, PONG, &ping.payload));
+    each_way(|scheme, side| {
+        let bench = Bench::new(&[only(side)]);
+        let mut pair = bench.open(scheme);
+        let ping = pair.end(side).frame();
+        assert_own_ping(&ping, side);
+        // Answers that are not the one: wrong payload, shorter, longer, none.
+        let near: Vec<u8> = ping.payload.iter().map(|byte| byte ^ 1).collect();
+        let longer = [&ping.payload[..], b"x"].concat();
+        for payload in [&near[..], &ping.payload[..7], &longer, &[], &[9; 125]] {
+            pair.passes(side, &Frame::of(side, PONG, payload));
         }
+        // A ping with the same payload is the peer's own, and so is the answer of the other side to it.
+        pair.passes(side, &Frame::of(side, PING, &ping.payload));
+        pair.passes(peer(side), &Frame::of(peer(side), PONG, &ping.payload));
+        // The answer goes no further: what comes next at the other side is the message behind it.
+        pair.end(side).send(Frame::of(side, PONG, &ping.payload).bytes());
+        pair.passes(side, &Frame::of(side, TEXT, "behind the pong"));
+        // Once answered, the payload is nobody's any more.
+        pair.passes(side, &Frame::of(side, PONG, &ping.payload));
     });
 }
 
@@ -106,17 +102,15 @@ fn b15_a_ping_of_a_peer_with_the_payload_of_an_own_one_has_its_answer() {
 #[test]
 fn b15_the_peers_own_pings_and_pongs_pass_between_fragments_too() {
     let bench = Bench::new(&[]);
-    each_scheme(|scheme| {
-        for from in Side::BOTH {
-            let mut pair = bench.open(scheme);
-            pair.passes(from, &Frame::of(from, TEXT, "start").unfinished());
-            for size in [0, 1, 7, 8, 9, 125] {
-                pair.passes(from, &Frame::of(from, PING, vec![0xaa; size]));
-                pair.passes(from, &Frame::of(from, PONG, vec![0xbb; size]));
-                pair.passes(peer(from), &Frame::of(peer(from), PONG, vec![0xaa; size]));
-            }
-            pair.passes(from, &Frame::of(from, 0, "end"));
+    each_way(|scheme, from| {
+        let mut pair = bench.open(scheme);
+        pair.passes(from, &Frame::of(from, TEXT, "start").unfinished());
+        for size in [0, 1, 7, 8, 9, 125] {
+            pair.passes(from, &Frame::of(from, PING, vec![0xaa; size]));
+            pair.passes(from, &Frame::of(from, PONG, vec![0xbb; size]));
+            pair.passes(peer(from), &Frame::of(peer(from), PONG, vec![0xaa; size]));
         }
+        pair.passes(from, &Frame::of(from, 0, "end"));
     });
 }
 

@@ -7,7 +7,7 @@ use outrigger_tests::ws::{PING, PONG};
 use outrigger_tests::{App, End, Frame, Hop, Side, Sidecar, Wire};
 use serde_json::json;
 
-use crate::pair::{Bench, assert_says, each_scheme, peer};
+use crate::pair::{Bench, assert_says, each_scheme, each_way, peer};
 
 /// What the hop in front of the sidecar allows.
 const HOP_IDLE: Duration = Duration::from_secs(3);
@@ -35,7 +35,6 @@ fn b19_keepalive_holds_an_idle_session_through_a_hop_that_cuts_idle_ones() {
 
 #[test]
 fn b19_without_keepalive_an_idle_session_is_closed_before_the_hop_cuts_it() {
-    let bench = Bench::new(&[("--proxy-read-timeout", "2s"), ("--keepalive", "off")]);
     let app = App::echo();
     let launch = Sidecar::before(app.addr()).http().https().flag("--proxy-read-timeout", "2s");
     let sidecar = launch.flag("--keepalive", "off").start();
@@ -47,12 +46,14 @@ fn b19_without_keepalive_an_idle_session_is_closed_before_the_hop_cuts_it() {
         client.send(Frame::close(Side::Client, 1001).bytes());
         assert_eq!(client.expect_end(), End::Clean);
     });
-    // Without the hop: the app hears of it in the client's own answer.
+}
+
+#[test]
+fn b19_the_app_hears_of_an_idle_close_in_the_client_s_answer() {
+    let bench = Bench::new(&[("--proxy-read-timeout", "1s"), ("--keepalive", "off")]);
     let mut pair = bench.open("http");
     pair.client.expect_close(1001);
-    pair.passes(Side::Client, &Frame::close(Side::Client, 1001));
-    pair.app.send(Frame::close(Side::App, 1001).bytes());
-    pair.hang_up();
+    pair.part_in_order(1001);
     let line = bench.account(&pair);
     assert_says(&line, &json!({ "by": "sidecar", "cause": "idle", "side": null }));
     assert_says(&line, &json!({ "client_code": 1001, "app_code": 1001, "client_messages": 0, "app_messages": 0 }));
@@ -61,13 +62,11 @@ fn b19_without_keepalive_an_idle_session_is_closed_before_the_hop_cuts_it() {
 #[test]
 fn b19_traffic_of_one_side_keeps_a_session_from_being_idle() {
     let bench = Bench::new(&[("--proxy-read-timeout", "1s"), ("--keepalive", "off")]);
-    each_scheme(|scheme| {
-        for from in Side::BOTH {
-            let mut pair = bench.open(scheme);
-            for _ in 0..5 {
-                assert!(pair.end(from).is_quiet(Duration::from_millis(400)));
-                pair.passes(from, &Frame::of(from, PONG, "here"));
-            }
+    each_way(|scheme, from| {
+        let mut pair = bench.open(scheme);
+        for _ in 0..5 {
+            assert!(pair.end(from).is_quiet(Duration::from_millis(400)));
+            pair.passes(from, &Frame::of(from, PONG, "here"));
         }
     });
 }

@@ -88,6 +88,15 @@ impl Pair {
         self.hang_up();
     }
 
+    /// The client answers the Close that it got with this code, the app gets that answer as its Close and answers it,
+    /// and both hang up.
+    #[track_caller]
+    pub(crate) fn part_in_order(&mut self, code: u16) {
+        self.passes(Side::Client, &Frame::close(Side::Client, code));
+        self.app.send(Frame::close(Side::App, code).bytes());
+        self.hang_up();
+    }
+
     /// Closes were exchanged: the app closes first (RFC 6455 section 7.1.1), and both see a clean end and nothing
     /// before it.
     #[track_caller]
@@ -114,6 +123,18 @@ pub(crate) fn each_scheme(run: impl Fn(&str) + Sync) {
             let run = &run;
             scope.spawn(move || run(scheme));
         }
+    });
+}
+
+/// The same, and each way of both: four at once.
+pub(crate) fn each_way(run: impl Fn(&str, Side) + Sync) {
+    each_scheme(|scheme| {
+        thread::scope(|scope| {
+            for side in Side::BOTH {
+                let run = &run;
+                scope.spawn(move || run(scheme, side));
+            }
+        });
     });
 }
 

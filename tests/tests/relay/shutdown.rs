@@ -20,9 +20,7 @@ fn b16_a_shutdown_is_1012_and_what_the_client_still_sends_reaches_the_app() {
         pair.client.expect_close(1012);
         pair.passes(Side::Client, &Frame::client(TEXT, "after the Close came"));
         pair.passes(Side::Client, &Frame::client(BINARY, vec![1; 200_000]));
-        pair.passes(Side::Client, &Frame::close(Side::Client, 1012));
-        pair.app.send(Frame::close(Side::App, 1012).bytes());
-        pair.hang_up();
+        pair.part_in_order(1012);
         let line = bench.account(pair);
         assert_says(&line, &json!({ "by": "sidecar", "cause": "shutdown", "side": null }));
         assert_says(&line, &json!({ "client_code": 1012, "app_code": 1012, "client_messages": 3 }));
@@ -60,7 +58,7 @@ fn b15_the_close_of_a_shutdown_waits_for_the_end_of_a_long_frame() {
         pair.app.send(rest);
         assert!(pair.client.take(rest.len()) == rest);
         pair.client.expect_close(1012);
-        pair.part(1012, 1012);
+        pair.part_in_order(1012);
         assert_eq!(bench.sidecar.wait_exit().code(), Some(0));
     });
 }

@@ -4,7 +4,7 @@ use outrigger_tests::ws::{BINARY, CLOSE, CONTINUATION, MASK, PING, PONG, TEXT};
 use outrigger_tests::{Frame, Side};
 use serde_json::json;
 
-use crate::pair::{Bench, Pair, SCHEMES, assert_says, each_scheme, peer};
+use crate::pair::{Bench, Pair, SCHEMES, assert_says, each_way, peer};
 
 const DEFLATE: &str = "Sec-WebSocket-Extensions: permessage-deflate";
 
@@ -18,13 +18,11 @@ const GOOD_CODES: [u16; 16] =
 #[test]
 fn b14_every_violation_is_1002_to_the_offender_and_a_close_to_the_other() {
     let bench = Bench::new(&[]);
-    each_scheme(|scheme| {
-        for from in Side::BOTH {
-            for (what, before, bad) in violations(from) {
-                let mut pair = bench.open(scheme);
-                offend(&mut pair, from, &before, &bad, &what);
-                parts(&bench, &mut pair, from, &what);
-            }
+    each_way(|scheme, from| {
+        for (what, before, bad) in violations(from) {
+            let mut pair = bench.open(scheme);
+            offend(&mut pair, from, &before, &bad, &what);
+            parts(&bench, &mut pair, from, &what);
         }
     });
 }
