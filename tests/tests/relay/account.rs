@@ -20,8 +20,8 @@ fn b16_the_account_counts_every_byte_and_message_after_the_101() {
             Frame::close(Side::Client, 4100),
         ];
         let app = [Frame::app(BINARY, vec![1; 300]), Frame::app(PONG, "between"), Frame::close(Side::App, 4100)];
-        client.iter().for_each(|frame| pair.passes(Side::Client, frame));
-        app.iter().for_each(|frame| pair.passes(Side::App, frame));
+        pair.all_pass(Side::Client, &client);
+        pair.all_pass(Side::App, &app);
         pair.hang_up();
         let line = bench.account(&pair);
         let bytes = |frames: &[Frame]| frames.iter().map(|frame| frame.bytes().len()).sum::<usize>();

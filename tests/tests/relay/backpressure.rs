@@ -44,6 +44,27 @@ fn b17_a_client_that_floods_a_stalled_app_over_tls_is_stopped() {
     stalls("https", Side::Client);
 }
 
+/// Sockets take less at a time than such a buffer holds, so it is never empty while the flood goes on.
+#[test]
+fn b17_a_large_write_buffer_is_the_bound_that_it_says() {
+    let bench = Bench::new(&[("--write-buffer", "8m")]);
+    // A vector that grows doubles, and for a moment there are the old and the new one.
+    let bounded = BOUNDED_KIB + 3 * 8 * 1024;
+    for from in Side::BOTH {
+        let mut pair = bench.open("http");
+        let before = bench.sidecar.memory_kib();
+        let (flooder, reader) = pair.ends(from);
+        let (sender, sent) = channel();
+        thread::scope(|scope| {
+            scope.spawn(move || flood(flooder, from, &sender));
+            wait_blocked(&sent);
+            take_all(reader, from);
+        });
+        let grown = bench.sidecar.peak_memory_kib().saturating_sub(before);
+        assert!(grown <= bounded, "the process has grown by up to {grown} KiB for a flood from the {}", from.name());
+    }
+}
+
 #[test]
 fn b17_a_reader_that_never_resumes_ends_the_session_as_stalled() {
     thread::scope(|scope| {
@@ -100,13 +121,10 @@ fn stalls(scheme: &str, from: Side) {
         }
         assert!(start.elapsed() < PROMPT, "the session beside it took {:?}", start.elapsed());
 
-        let mut expected = Message::new(from);
-        for number in 0..MESSAGES {
-            let bytes = reader.take(expected.bytes.len());
-            assert!(bytes == expected.numbered(number), "message {number} came changed or out of order");
-        }
-        let grown = bench.sidecar.memory_kib().saturating_sub(before);
-        assert!(grown <= BOUNDED_KIB, "after the flood the process has grown by {grown} KiB");
+        take_all(reader, from);
+        // The peak: a reader that keeps up badly must cost no more than one that stands still.
+        let grown = bench.sidecar.peak_memory_kib().saturating_sub(before);
+        assert!(grown <= BOUNDED_KIB, "the process has grown by up to {grown} KiB while the flood went through");
     });
 }
 
@@ -119,6 +137,15 @@ fn flood(wire: &mut Wire, from: Side, sent: &Sender<u64>) {
         }
         // The test may have seen enough.
         let _ = sent.send(number);
+    }
+}
+
+/// Every message arrives, in order and unchanged.
+fn take_all(reader: &mut Wire, from: Side) {
+    let mut expected = Message::new(from);
+    for number in 0..MESSAGES {
+        let bytes = reader.take(expected.bytes.len());
+        assert!(bytes == expected.numbered(number), "message {number} came changed or out of order");
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use outrigger_tests::ws::{BINARY, CLOSE, TEXT};
-use outrigger_tests::{End, Frame, Side, Wire};
+use outrigger_tests::ws::{BINARY, CLOSE, TEXT, switching};
+use outrigger_tests::{App, End, Frame, Side, Sidecar, Wire};
 use serde_json::json;
 
 use crate::pair::{Bench, Pair, SCHEMES, assert_says, each_scheme, each_way, peer};
@@ -157,6 +157,23 @@ fn b16_an_app_that_dies_right_after_its_101_is_1014() {
 }
 
 #[test]
+fn b16_an_app_that_says_all_in_one_write_with_its_101_and_dies_is_1011_behind_it() {
+    let app = App::scripted(|conn| {
+        let Some(request) = conn.request() else { return };
+        let all = [switching(&request, &[]).into_bytes(), Frame::app(TEXT, "all that I had to say").bytes()].concat();
+        conn.send(all);
+    });
+    let sidecar = Sidecar::before(app.addr()).http().https().start();
+    for scheme in SCHEMES {
+        let mut client = sidecar.connect(scheme);
+        client.open("/", &[]);
+        client_gets(&mut client, &[Frame::app(TEXT, "all that I had to say")], 1011);
+        let line = sidecar.session_of(client.local_addr());
+        assert_says(&line, &json!({ "by": "app", "cause": "gone", "app_messages": 1, "client_code": 1011 }));
+    }
+}
+
+#[test]
 fn b16_an_app_that_dies_behind_its_close_is_no_fault() {
     let bench = Bench::new(&[]);
     for scheme in SCHEMES {
@@ -250,7 +267,9 @@ fn b16_a_client_that_dies_while_it_is_written_to_harms_no_other_session() {
         let addr = client.local_addr();
         let burst: Vec<Frame> = (0..5).map(|number| Frame::client(TEXT, [b'0' + number])).collect();
         client.send(burst.iter().flat_map(Frame::bytes).collect::<Vec<_>>());
-        burst.iter().for_each(|frame| assert_eq!(&app.frame(), frame));
+        for frame in &burst {
+            assert_eq!(&app.frame(), frame);
+        }
         client.reset();
         app.send(Frame::app(TEXT, "to nobody").bytes());
         app.expect_close(1001);

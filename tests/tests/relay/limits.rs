@@ -47,7 +47,7 @@ fn b13_the_number_of_fragments_is_limited() {
         for from in Side::BOTH {
             let mut pair = bench.open(scheme);
             for _ in 0..2 {
-                fragments(from, &[1, 0, 1]).iter().for_each(|frame| pair.passes(from, frame));
+                pair.all_pass(from, &fragments(from, &[1, 0, 1]));
             }
             for frame in fragments(from, &[1, 1, 1]) {
                 pair.passes(from, &frame.unfinished());
@@ -64,7 +64,7 @@ fn b13_the_size_of_a_frame_is_limited() {
     for scheme in SCHEMES {
         for from in Side::BOTH {
             let mut pair = bench.open(scheme);
-            fragments(from, &[1000, 1000, 1000]).iter().for_each(|frame| pair.passes(from, frame));
+            pair.all_pass(from, &fragments(from, &[1000, 1000, 1000]));
             pair.end(from).send(Frame::of(from, BINARY, [0; 1001]).bytes());
             refused(&bench, &mut pair, from, "frame_too_big");
         }

@@ -79,6 +79,14 @@ impl Pair {
         assert_eq!(&receiver.frame(), frame, "from the {}", from.name());
     }
 
+    /// These frames, one after the other.
+    #[track_caller]
+    pub(crate) fn all_pass(&mut self, from: Side, frames: &[Frame]) {
+        for frame in frames {
+            self.passes(from, frame);
+        }
+    }
+
     /// Both answer the Close that they got with this code, then hang up in the right order; nothing more came to
     /// either.
     #[track_caller]

@@ -19,7 +19,7 @@ fn b12_a_long_frame_streams_and_its_declared_length_costs_nothing() {
         for from in Side::BOTH {
             for declared in [1 << 30, i64::MAX.unsigned_abs()] {
                 let mut pair = bench.open(scheme);
-                pair.passes(from, &Frame::of(from, BINARY, [7; PIECE_BYTES]));
+                pair.passes(from, &Frame::of(from, BINARY, vec![7; PIECE_BYTES]));
                 let before = bench.sidecar.memory_kib();
                 let (sender, receiver) = pair.ends(from);
                 let head = head_declaring(from, declared);

@@ -37,7 +37,9 @@ fn b14_a_violation_is_one_byte_by_byte_too() {
             for byte in frames.iter().chain(&bad) {
                 pair.end(from).send([*byte]);
             }
-            before.iter().for_each(|frame| assert_eq!(&pair.end(peer(from)).frame(), frame, "{what}"));
+            for frame in &before {
+                assert_eq!(&pair.end(peer(from)).frame(), frame, "{what}");
+            }
             parts(&bench, &mut pair, from, &what);
         }
     }
@@ -93,7 +95,7 @@ fn b14_the_closes_wait_for_the_end_of_a_long_frame_of_the_other_side() {
     for scheme in SCHEMES {
         for from in Side::BOTH {
             let mut pair = bench.open(scheme);
-            let long = Frame::of(peer(from), BINARY, [5; 100_000]).bytes();
+            let long = Frame::of(peer(from), BINARY, vec![5; 100_000]).bytes();
             let (start, rest) = long.split_at(50_000);
             pair.end(peer(from)).send(start);
             assert!(pair.end(from).take(start.len()) == start);
