@@ -4,21 +4,22 @@ use std::time::{Duration, Instant};
 
 use outrigger_tests::sidecar::NAME;
 use outrigger_tests::ws::{PING, PONG};
-use outrigger_tests::{App, End, Frame, Hop, Side, Sidecar, Wire};
+use outrigger_tests::{App, Frame, Hop, Side, Sidecar, Wire};
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::pair::{Bench, assert_says, each_scheme, each_way, peer};
 
 /// What the hop in front of the sidecar allows.
-const HOP_IDLE: Duration = Duration::from_secs(3);
+const HOP_IDLE: Duration = Duration::from_secs(4);
 
-/// Three times that, and more than three times the idle limit of the sidecar itself.
+/// More than twice that, and three times the idle limit of the sidecar itself.
 const ALIVE: Duration = Duration::from_secs(9);
 
 #[test]
 fn b19_keepalive_holds_an_idle_session_through_a_hop_that_cuts_idle_ones() {
     let app = App::echo();
-    let launch = Sidecar::before(app.addr()).http().https().flag("--proxy-read-timeout", "2s");
+    let launch = Sidecar::before(app.addr()).http().https().flag("--proxy-read-timeout", "3s");
     let sidecar = launch.flag("--keepalive", "1s").start();
     each_scheme(|scheme| {
         let (_hop, mut client) = through_a_hop(&sidecar, scheme);
@@ -44,7 +45,7 @@ fn b19_without_keepalive_an_idle_session_is_closed_before_the_hop_cuts_it() {
         client.expect_close(1001);
         assert!(start.elapsed() > Duration::from_millis(1500), "closed after {:?} already", start.elapsed());
         client.send(Frame::close(Side::Client, 1001).bytes());
-        assert_eq!(client.expect_end(), End::Clean);
+        client.expect_end();
     });
 }
 
@@ -61,14 +62,32 @@ fn b19_the_app_hears_of_an_idle_close_in_the_client_s_answer() {
 
 #[test]
 fn b19_traffic_of_one_side_keeps_a_session_from_being_idle() {
-    let bench = Bench::new(&[("--proxy-read-timeout", "1s"), ("--keepalive", "off")]);
+    let bench = Bench::new(&[("--proxy-read-timeout", "2s"), ("--keepalive", "off")]);
     each_way(|scheme, from| {
         let mut pair = bench.open(scheme);
-        for _ in 0..5 {
-            assert!(pair.end(from).is_quiet(Duration::from_millis(400)));
+        for _ in 0..9 {
+            assert!(pair.end(from).is_quiet(Duration::from_millis(300)));
             pair.passes(from, &Frame::of(from, PONG, "here"));
         }
     });
+}
+
+/// Containers are throttled and virtual machines move: what came in time is no less in time when it is read late.
+#[test]
+fn b19_a_sidecar_that_was_paused_reads_before_it_calls_a_session_idle() {
+    let bench = Bench::new(&[("--proxy-read-timeout", "1s"), ("--keepalive", "off")]);
+    let mut pair = bench.open("http");
+    pair.passes(Side::Client, &Frame::client(PONG, "before"));
+    bench.sidecar.signal(Signal::STOP);
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(1500) {
+        pair.client.send(Frame::client(PONG, "during").bytes());
+        assert!(pair.client.is_quiet(Duration::from_millis(100)), "a stopped process speaks");
+    }
+    bench.sidecar.signal(Signal::CONT);
+    assert_eq!(pair.app.frame().payload, b"during");
+    // Were it closed as idle, a Close would stand before this.
+    pair.passes(Side::App, &Frame::app(PONG, "after"));
 }
 
 #[test]
