@@ -1,11 +1,12 @@
 //! The process under test: found, started, listened to, stopped.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
@@ -156,7 +157,12 @@ impl Launch {
         self.command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = self.command.spawn().unwrap_or_else(|e| panic!("cannot start {}: {e}", binary().display()));
         let log = Log::follow(child.stderr.take().expect("piped"));
-        Sidecar { process: Process { child, log }, authority: self.authority, scratch: self.scratch }
+        Sidecar {
+            process: Process { child, log },
+            authority: self.authority,
+            scratch: self.scratch,
+            given: Mutex::default(),
+        }
     }
 
     fn with_certificate(mut self) -> Launch {
@@ -181,6 +187,8 @@ pub struct Sidecar {
     process: Process,
     authority: Option<Authority>,
     scratch: Scratch,
+    /// Sessions whose account a test has had.
+    given: Mutex<BTreeSet<u64>>,
 }
 
 impl Sidecar {
@@ -238,11 +246,19 @@ impl Sidecar {
         self.wait_log("session ended", |line| line["message"] == "session ended")
     }
 
-    /// Waits for the account of the end of the session of this client.
+    /// Waits for the account of the end of the session of this client, and gives it once: the next call is about the
+    /// next session, since the system hands out the same client port again.
     #[track_caller]
     pub fn session_of(&self, client: SocketAddr) -> Value {
         let client = client.to_string();
-        self.wait_log("session ended", |line| line["message"] == "session ended" && line["client"] == *client)
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = self.wait_log("session ended", |line| {
+            let id = line["session"].as_u64();
+            let ended = line["message"] == "session ended" && line["client"] == *client;
+            ended && id.is_some_and(|id| !given.contains(&id))
+        });
+        given.insert(line["session"].as_u64().expect("a session has a number"));
+        line
     }
 
     /// Sends SIGTERM.
