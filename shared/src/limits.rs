@@ -28,7 +28,7 @@ pub struct Policy {
     pub over_rate: OverRate,
     /// Ends a session of this age, at a quiet moment.
     pub max_lifetime: Option<Duration>,
-    /// Spreads `max_lifetime` by up to this many per cent either way, so that sessions begun together don't end together.
+    /// Ends a session up to this many per cent before `max_lifetime`, so that those begun together don't end together.
     pub lifetime_jitter_percent: u8,
     /// Bytes that may wait for a side before its peer is read no further.
     pub write_buffer: usize,

@@ -82,6 +82,11 @@ impl<S: Stream> Port<S> {
             }
         }
         self.flushing = true;
+        // What was written makes room before more is added, or a reader that is always behind would cost the whole stream.
+        if self.written >= self.waiting() {
+            self.pending.drain(..self.written);
+            self.written = 0;
+        }
         self.pending.extend_from_slice(bytes);
         Ok(())
     }
@@ -188,12 +193,14 @@ impl<S: Stream> Drive<S> {
         self.asked_to_close(cx, now);
         let mut reads = 0;
         loop {
+            let mut moved = self.pull(cx, Side::Client, buffer, now, &mut reads);
+            moved |= self.pull(cx, Side::App, buffer, now, &mut reads);
+            // Behind the reads: what came in time counts, also when this process was held up.
             if self.relay.deadline().is_some_and(|at| at <= now) {
                 self.with_events(|relay, events| relay.handle_timeout(now, events));
                 self.inject(cx, now);
+                moved = true;
             }
-            let mut moved = self.pull(cx, Side::Client, buffer, now, &mut reads);
-            moved |= self.pull(cx, Side::App, buffer, now, &mut reads);
             for side in Side::BOTH {
                 moved |= self.push(cx, side, now);
             }

@@ -14,7 +14,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::http::{Head, lines};
 use crate::wire::{End, Tape, Transport, Wire};
-use crate::ws::{CLOSE, Frame, frames, switching};
+use crate::ws::{CLOSE, Frame, PING, PONG, frames, switching};
 use crate::{PATIENCE, show};
 
 /// What one connection brought.
@@ -243,7 +243,7 @@ impl Conn {
         }
     }
 
-    /// Upgrades and echoes messages until a Close, which it answers; a plain request gets 200.
+    /// Upgrades, echoes messages and answers pings until a Close, which it answers; a plain request gets 200.
     pub fn serve_echo(&mut self) {
         while let Some(request) = self.request() {
             if request.get("upgrade").is_none() {
@@ -252,7 +252,11 @@ impl Conn {
             }
             self.send(switching(&request, &[]));
             while let Ok(frame) = self.try_frame() {
-                self.send(Frame { mask: None, ..frame.clone() }.bytes());
+                match frame.opcode {
+                    PONG => continue,
+                    PING => self.send(Frame::app(PONG, &frame.payload).bytes()),
+                    _ => self.send(Frame { mask: None, ..frame.clone() }.bytes()),
+                }
                 if frame.opcode == CLOSE {
                     self.finish();
                     break;

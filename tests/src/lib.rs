@@ -9,6 +9,8 @@
 
 pub mod app;
 pub mod certs;
+pub mod held;
+pub mod hop;
 pub mod http;
 pub mod scratch;
 pub mod sidecar;
@@ -20,11 +22,13 @@ use std::time::Duration;
 
 pub use app::{App, Conn};
 pub use certs::{Authority, Identity};
+pub use held::Held;
+pub use hop::Hop;
 pub use http::{Head, Response};
 pub use scratch::Scratch;
 pub use sidecar::{Launch, Sidecar};
 pub use wire::{End, Wire};
-pub use ws::Frame;
+pub use ws::{Frame, Side};
 
 /// How long a test waits for something that must happen. Generous: machines that run tests are busy.
 pub const PATIENCE: Duration = Duration::from_secs(30);

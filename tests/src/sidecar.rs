@@ -1,11 +1,12 @@
 //! The process under test: found, started, listened to, stopped.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
@@ -155,7 +156,12 @@ impl Launch {
         self.command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = self.command.spawn().unwrap_or_else(|e| panic!("cannot start {}: {e}", binary().display()));
         let log = Log::follow(child.stderr.take().expect("piped"));
-        Sidecar { process: Process { child, log }, authority: self.authority, scratch: self.scratch }
+        Sidecar {
+            process: Process { child, log },
+            authority: self.authority,
+            scratch: self.scratch,
+            given: Mutex::default(),
+        }
     }
 
     fn with_certificate(mut self) -> Launch {
@@ -180,6 +186,8 @@ pub struct Sidecar {
     process: Process,
     authority: Option<Authority>,
     scratch: Scratch,
+    /// Sessions whose account a test has had.
+    given: Mutex<BTreeSet<u64>>,
 }
 
 impl Sidecar {
@@ -237,6 +245,21 @@ impl Sidecar {
         self.wait_log("session ended", |line| line["message"] == "session ended")
     }
 
+    /// Waits for the account of the end of the session of this client, and gives it once: the next call is about the
+    /// next session, since the system hands out the same client port again.
+    #[track_caller]
+    pub fn session_of(&self, client: SocketAddr) -> Value {
+        let client = client.to_string();
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = self.wait_log("session ended", |line| {
+            let id = line["session"].as_u64();
+            let ended = line["message"] == "session ended" && line["client"] == *client;
+            ended && id.is_some_and(|id| !given.contains(&id))
+        });
+        given.insert(line["session"].as_u64().expect("a session has a number"));
+        line
+    }
+
     /// Sends SIGTERM.
     pub fn terminate(&self) {
         self.signal(Signal::TERM);
@@ -259,9 +282,18 @@ impl Sidecar {
 
     /// The most memory that the process has held so far, in KiB (`VmHWM`).
     pub fn peak_memory_kib(&self) -> u64 {
+        self.memory("VmHWM")
+    }
+
+    /// The memory that the process holds now, in KiB (`VmRSS`).
+    pub fn memory_kib(&self) -> u64 {
+        self.memory("VmRSS")
+    }
+
+    fn memory(&self, field: &str) -> u64 {
         let path = format!("/proc/{}/status", self.process.child.id());
         let status = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
-        let line = status.lines().find(|line| line.starts_with("VmHWM")).expect("Linux reports the peak");
+        let line = status.lines().find(|line| line.starts_with(field)).expect("Linux reports it");
         line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number of KiB")
     }
 

@@ -6,6 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::net::sockopt::set_socket_linger;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, ServerConnection, StreamOwned};
 
@@ -131,6 +132,11 @@ impl Wire {
         let _ = self.io.tcp().shutdown(Shutdown::Both);
     }
 
+    /// Dies as a crashed process with unread data does: RST, and nothing more.
+    pub fn reset(self) {
+        set_reset_on_close(self.io.tcp());
+    }
+
     /// This side's own address.
     pub fn local_addr(&self) -> SocketAddr {
         self.io.tcp().local_addr().expect("a connected socket")
@@ -180,7 +186,9 @@ impl Wire {
         while self.buffer.len() < n {
             self.fill()?;
         }
-        Ok(self.buffer.drain(..n).collect())
+        // Not `drain`: floods of hundreds of MiB are taken in debug builds too.
+        let rest = self.buffer.split_off(n);
+        Ok(std::mem::replace(&mut self.buffer, rest))
     }
 
     /// Takes `n` bytes.
@@ -326,6 +334,11 @@ pub struct Agreed {
     pub alpn: Option<Vec<u8>>,
     /// The peer's own certificate, DER.
     pub leaf: Vec<u8>,
+}
+
+/// Makes the close of this socket an RST instead of a FIN.
+pub(crate) fn set_reset_on_close(tcp: &TcpStream) {
+    set_socket_linger(tcp, Some(Duration::ZERO)).expect("a TCP socket");
 }
 
 fn connect(addr: SocketAddr) -> TcpStream {

@@ -48,6 +48,25 @@ pub fn switching(request: &Head, extra: &[&str]) -> String {
     )
 }
 
+/// Whose frames: a client's are masked, an app's are not (RFC 6455 section 5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Client,
+    App,
+}
+
+impl Side {
+    pub const BOTH: [Side; 2] = [Side::Client, Side::App];
+
+    /// As the log writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Side::Client => "client",
+            Side::App => "app",
+        }
+    }
+}
+
 /// One frame.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
@@ -69,6 +88,24 @@ impl Frame {
     /// A whole message in one frame, unmasked as a server's must be.
     pub fn app(opcode: u8, payload: impl AsRef<[u8]>) -> Frame {
         Frame { fin: true, rsv: 0, opcode, mask: None, payload: payload.as_ref().to_vec() }
+    }
+
+    /// A whole message in one frame, masked or not as that side's must be.
+    pub fn of(side: Side, opcode: u8, payload: impl AsRef<[u8]>) -> Frame {
+        match side {
+            Side::Client => Frame::client(opcode, payload),
+            Side::App => Frame::app(opcode, payload),
+        }
+    }
+
+    /// That side's Close with this code and no reason.
+    pub fn close(side: Side, code: u16) -> Frame {
+        Frame::of(side, CLOSE, Frame::close_payload(code, ""))
+    }
+
+    /// The same frame without FIN: more fragments follow.
+    pub fn unfinished(self) -> Frame {
+        Frame { fin: false, ..self }
     }
 
     /// The payload of a Close frame.
@@ -162,9 +199,10 @@ impl Wire {
 
     /// Takes one frame, which must be a Close with this code.
     #[track_caller]
-    pub fn expect_close(&mut self, code: u16) {
+    pub fn expect_close(&mut self, code: u16) -> Frame {
         let frame = self.frame();
         assert_eq!(frame.close_code(), Some(code), "a Close {code} expected, not {frame:?}");
+        frame
     }
 
     /// Sends a text message and waits for an echoing app's answer to it: the session is up, both ways.

@@ -284,6 +284,8 @@ impl Relay {
                 Side::App => codes.client_gone,
             },
             Cause::KeepaliveLost(side) if side == to => codes.keepalive_lost,
+            Cause::KeepaliveLost(Side::App) if self.half(Side::App).heard => codes.app_gone,
+            Cause::KeepaliveLost(Side::App) => codes.app_silent,
             Cause::MessageTooBig(side) | Cause::TooManyFragments(side) | Cause::FrameTooBig(side) if side == to => {
                 codes.too_big
             }

@@ -27,10 +27,10 @@ pub(super) struct PendingClose {
     pub(super) until: Micros,
 }
 
-/// `lifetime`, spread evenly by up to `jitter_percent` either way.
+/// `lifetime`, or up to `jitter_percent` less, evenly spread: never more, for it is a limit.
 pub(super) fn spread_lifetime(lifetime: Duration, jitter_percent: u8, entropy: &mut Entropy) -> Duration {
     let spread = lifetime / 100 * u32::from(jitter_percent.min(100));
-    let window = u64::try_from(spread.as_micros()).unwrap_or(u64::MAX).saturating_mul(2);
+    let window = u64::try_from(spread.as_micros()).unwrap_or(u64::MAX);
     let shift = if window == 0 { 0 } else { entropy.up_to(window) };
     lifetime.saturating_sub(spread).saturating_add(Duration::from_micros(shift))
 }

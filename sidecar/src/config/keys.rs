@@ -312,9 +312,14 @@ const SESSION: &[Key] = &[
         "close_code_app_gone",
         Kind::CloseCode,
         "1011",
-        "Close code for clients when the app's connection ends without a Close.",
+        "Close code for clients when the app's connection ends without a Close, or it answers no ping.",
     ),
-    Key::new("close_code_app_silent", Kind::CloseCode, "1014", "Close code for clients when the app answers no ping."),
+    Key::new(
+        "close_code_app_silent",
+        Kind::CloseCode,
+        "1014",
+        "The same for an app that has not sent a byte since its 101.",
+    ),
     Key::new("close_code_shutdown", Kind::CloseCode, "1012", "Close code while draining."),
 ];
 

@@ -323,9 +323,9 @@ pub struct CloseCodes {
     pub idle: u16,
     pub lifetime: u16,
     pub rate: u16,
-    /// The app's connection ended without a Close.
+    /// The app's connection ended without a Close, or it answered no ping.
     pub app_gone: u16,
-    /// The app answered no ping.
+    /// The same, or no ping answered, of an app that has not sent a byte since its 101.
     pub app_silent: u16,
     pub shutdown: u16,
 }

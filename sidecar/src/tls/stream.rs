@@ -38,6 +38,15 @@ thread_local! {
         RefCell::new(Scratch { input: vec![0; MAX_RECORD_BYTES + READ_BYTES], output: Outbox::default() });
 }
 
+/// Lends the thread's buffers. The outbox is emptied first: what a connection left in there when it failed must never
+/// go out on another one.
+fn with_scratch<T>(work: impl FnOnce(&mut Scratch) -> T) -> T {
+    SCRATCH.with_borrow_mut(|scratch| {
+        scratch.output.clear();
+        work(scratch)
+    })
+}
+
 /// Why a TLS handshake came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum HandshakeError {
@@ -174,13 +183,12 @@ impl<S: Stream> TlsStream<S> {
             }
         }
         self.out.extend_from_slice(&bytes[at..]);
-        outbox.clear();
         Ok(())
     }
 
     /// Reads once from the socket and decrypts what came. `Ok(false)` when nothing came of it yet.
     fn poll_open(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<bool>> {
-        SCRATCH.with_borrow_mut(|scratch| {
+        with_scratch(|scratch| {
             let have = self.carry.len();
             let input = &mut scratch.input;
             input[..have].copy_from_slice(&self.carry);
@@ -267,7 +275,7 @@ impl<S: Stream> AsyncWrite for TlsStream<S> {
         let this = self.get_mut();
         ready!(this.poll_send(cx))?;
         let n = data.len().min(WRITE_BYTES);
-        SCRATCH.with_borrow_mut(|scratch| {
+        with_scratch(|scratch| {
             this.conn.seal(&mut this.carry, &data[..n], &mut scratch.output).map_err(io::Error::other)?;
             this.send_or_keep(cx, &mut scratch.output)
         })?;
@@ -284,7 +292,7 @@ impl<S: Stream> AsyncWrite for TlsStream<S> {
         let this = self.get_mut();
         if !this.write_closed {
             this.write_closed = true;
-            SCRATCH.with_borrow_mut(|scratch| {
+            with_scratch(|scratch| {
                 this.conn.close(&mut this.carry, &mut scratch.output).map_err(io::Error::other)?;
                 this.send_or_keep(cx, &mut scratch.output)
             })?;

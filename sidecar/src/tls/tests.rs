@@ -1,12 +1,14 @@
 //! Both ends of our streams against each other and against rustls' own buffered connection.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 
 use super::{Crypto, HandshakeError, ServerSide, TlsStream, accept, connect};
 use crate::net::TokioNet;
@@ -31,18 +33,51 @@ fn name() -> ServerName<'static> {
     ServerName::try_from("localhost").unwrap()
 }
 
-/// `capacity` bytes fit between the two ends: 1 splits everything everywhere.
-async fn pair(capacity: usize) -> (TlsStream<DuplexStream>, TlsStream<DuplexStream>) {
+/// Both ends over a wire that gives at most `sip` bytes at a time: 1 splits everything everywhere.
+async fn pair(sip: usize) -> (TlsStream<Sips>, TlsStream<Sips>) {
     let (server, client) = configs();
-    let (a, b) = duplex(capacity);
+    let (a, b) = duplex(WIRE_BYTES);
+    let (a, b) = (Sips { io: a, sip }, Sips { io: b, sip });
     let (client, server) = tokio::join!(connect(a, client, name()), accept(b, server.raw));
     (client.unwrap(), server.unwrap())
 }
 
+/// Bytes that a wire takes before its writer must wait: more than a handshake's last words, to which nobody listens.
+const WIRE_BYTES: usize = 100_000;
+
+struct Sips {
+    io: DuplexStream,
+    sip: usize,
+}
+
+impl AsyncRead for Sips {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut little = vec![0; self.sip.min(buf.remaining())];
+        let mut sip = ReadBuf::new(&mut little);
+        ready!(Pin::new(&mut self.io).poll_read(cx, &mut sip))?;
+        buf.put_slice(sip.filled());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Sips {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
 #[tokio::test]
 async fn bytes_arrive_whole_however_the_records_are_split() {
-    for capacity in [1, 7, 1_000, 100_000] {
-        let (mut client, mut server) = pair(capacity).await;
+    for sip in [1, 7, 1_000, 100_000] {
+        let (mut client, mut server) = pair(sip).await;
         let sent: Vec<u8> = (0..50_000_u32).map(|i| i.to_le_bytes()[0] ^ i.to_le_bytes()[1]).collect();
         let copy = sent.clone();
         let writer = async {
@@ -50,16 +85,16 @@ async fn bytes_arrive_whole_however_the_records_are_split() {
             client.shutdown().await.unwrap();
         };
         let mut got = Vec::new();
-        let (_, read) = tokio::join!(writer, server.read_to_end(&mut got));
+        let ((), read) = tokio::join!(writer, server.read_to_end(&mut got));
         read.unwrap();
-        assert_eq!(got, sent, "{capacity}");
+        assert_eq!(got, sent, "{sip}");
     }
 }
 
 #[tokio::test]
 async fn a_reader_with_little_room_gets_everything_in_turn() {
     let (mut client, mut server) = pair(100_000).await;
-    client.write_all(&[7; 20_000]).await.unwrap();
+    client.write_all(&vec![7; 20_000]).await.unwrap();
     let mut got = 0;
     while got < 20_000 {
         let mut little = [0; 13];
@@ -78,7 +113,7 @@ async fn an_end_without_close_notify_is_an_error_only_where_it_matters() {
         let end = server.read(&mut [0; 10]).await;
         match (strict, end) {
             (false, Ok(0)) => {}
-            (true, Err(e)) => assert_eq!(e.kind(), std::io::ErrorKind::UnexpectedEof),
+            (true, Err(e)) => assert_eq!(e.kind(), io::ErrorKind::UnexpectedEof),
             other => panic!("{other:?}"),
         }
     }
@@ -123,7 +158,7 @@ impl Peer {
 /// A peer by rustls itself and a server of ours, shaken hands.
 async fn with_peer() -> (Peer, TlsStream<DuplexStream>) {
     let (server, client) = configs();
-    let (a, b) = duplex(100_000);
+    let (a, b) = duplex(WIRE_BYTES);
     let mut peer = Peer { tls: rustls::ClientConnection::new(client, name()).unwrap(), io: a };
     let shake = async {
         while peer.tls.is_handshaking() {
@@ -161,7 +196,7 @@ async fn keys_are_updated_when_the_peer_asks() {
 #[tokio::test]
 async fn a_failed_handshake_says_why() {
     let (server, _) = configs();
-    let (mut a, b) = duplex(100_000);
+    let (mut a, b) = duplex(WIRE_BYTES);
     a.write_all(b"GET / HTTP/1.1\r\nHost: plain\r\n\r\n").await.unwrap();
     assert!(matches!(accept(b, server.raw).await, Err(HandshakeError::Tls(_))));
     let mut alert = Vec::new();
@@ -177,7 +212,7 @@ async fn garbage_after_the_handshake_is_an_error_with_an_alert_and_no_panic() {
         let (mut peer, mut server) = with_peer().await;
         peer.io.write_all(garbage).await.unwrap();
         let error = server.read(&mut [0; 100]).await.unwrap_err();
-        assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         assert_eq!(server.read(&mut [0; 100]).await.unwrap(), 0);
     }
 }
