@@ -19,6 +19,9 @@ const CONNECTIONS: usize = 8;
 const OFTEN: [&str; 2] = ["--keepalive", "2s"];
 /// Pings of each session before its memory is looked at again.
 const PINGS: usize = 2;
+/// Turns that the proxies take within a round: short ones, so that they meet the same moments of a busy machine.
+const CPU_TURNS: usize = 16;
+const START_TURNS: usize = 5;
 const GIB: f64 = (1 << 30) as f64;
 
 /// A row of the table.
@@ -37,6 +40,18 @@ pub(crate) enum Target {
     Ratios { blind: f64, nginx: Option<f64> },
     /// So many of the cell's unit.
     Absolute(f64),
+}
+
+impl Cell {
+    /// How many turns each proxy takes in a round. The round's sample is the median of them.
+    pub(crate) fn turns(&self, quick: bool) -> usize {
+        match self.what {
+            _ if quick => 1,
+            What::Idle { .. } => 1,
+            What::StartUp => START_TURNS,
+            _ => CPU_TURNS,
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -65,18 +80,18 @@ pub(crate) const CELLS: [Cell; 17] = [
         "WS echo, 64 B",
         "µs",
         Some(Target::Ratios { blind: 1.02, nginx: Some(1.03) }),
-        echo(false, 64, 1, 1, 30_000),
+        echo(false, 64, 1, 1, 2000),
     ),
-    cell("echo-1k", "WS echo, 1 KiB", "µs", TO_BLIND, echo(false, 1024, 1, 1, 30_000)),
-    cell("echo-64-x8", "WS echo, 64 B, 8 connections", "µs", TO_BLIND, echo(false, 64, CONNECTIONS, 1, 5000)),
-    cell("pipelined", "WS echo, 64 B, 32 in flight", "µs", TO_BLIND, echo(false, 64, 1, IN_FLIGHT, 20_000)),
-    cell("upload", "WS stream, client to app", "s/GiB", TO_BLIND, What::Upload { tls: false, frames: 16_384 }),
-    cell("download", "WS stream, app to client", "s/GiB", TO_BLIND, What::Download { tls: false, frames: 16_384 }),
-    cell("wss-echo-1k", "WSS echo, 1 KiB", "µs", TO_BLIND, echo(true, 1024, 1, 1, 20_000)),
-    cell("wss-upload", "WSS stream, client to app", "s/GiB", TO_BLIND, What::Upload { tls: true, frames: 12_288 }),
-    cell("wss-download", "WSS stream, app to client", "s/GiB", TO_BLIND, What::Download { tls: true, frames: 12_288 }),
-    cell("handshake", "WS session, opened and closed", "µs", None, What::Handshake { tls: false, count: 2000 }),
-    cell("wss-handshake", "WSS session, opened and closed", "µs", None, What::Handshake { tls: true, count: 1000 }),
+    cell("echo-1k", "WS echo, 1 KiB", "µs", TO_BLIND, echo(false, 1024, 1, 1, 2000)),
+    cell("echo-64-x8", "WS echo, 64 B, 8 connections", "µs", TO_BLIND, echo(false, 64, CONNECTIONS, 1, 300)),
+    cell("pipelined", "WS echo, 64 B, 32 in flight", "µs", TO_BLIND, echo(false, 64, 1, IN_FLIGHT, 1500)),
+    cell("upload", "WS stream, client to app", "s/GiB", TO_BLIND, What::Upload { tls: false, frames: 1024 }),
+    cell("download", "WS stream, app to client", "s/GiB", TO_BLIND, What::Download { tls: false, frames: 1024 }),
+    cell("wss-echo-1k", "WSS echo, 1 KiB", "µs", TO_BLIND, echo(true, 1024, 1, 1, 1500)),
+    cell("wss-upload", "WSS stream, client to app", "s/GiB", TO_BLIND, What::Upload { tls: true, frames: 768 }),
+    cell("wss-download", "WSS stream, app to client", "s/GiB", TO_BLIND, What::Download { tls: true, frames: 768 }),
+    cell("handshake", "WS session, opened and closed", "µs", None, What::Handshake { tls: false, count: 150 }),
+    cell("wss-handshake", "WSS session, opened and closed", "µs", None, What::Handshake { tls: true, count: 80 }),
     cell("idle", "idle WS session", "KiB", Some(Target::Absolute(3.0)), What::Idle { tls: false, pinged: false }),
     cell("wss-idle", "idle WSS session", "KiB", Some(Target::Absolute(6.5)), What::Idle { tls: true, pinged: false }),
     cell(
@@ -108,7 +123,7 @@ impl Scale {
     pub(crate) fn new(quick: bool, descriptors: u64) -> Scale {
         let fit = usize::try_from(descriptors.saturating_sub(SPARE_DESCRIPTORS) / 2).unwrap_or(usize::MAX);
         let idle = IDLE_SESSIONS.min(fit);
-        if quick { Scale { divisor: 100, idle: idle.min(100) } } else { Scale { divisor: 1, idle } }
+        if quick { Scale { divisor: 10, idle: idle.min(100) } } else { Scale { divisor: 1, idle } }
     }
 
     fn of(&self, count: usize) -> usize {
@@ -129,7 +144,7 @@ impl Bench<'_> {
         Bench { site, scale, running: kinds.map(|kind| (kind, site.start(kind, &[]))).collect() }
     }
 
-    /// One sample, in the cell's unit; `None` where the cell has no meaning for the proxy.
+    /// One turn's figure, in the cell's unit; `None` where the cell has no meaning for the proxy.
     pub(crate) fn run(&mut self, cell: &Cell, kind: Kind) -> Option<f64> {
         let proxy = &self.running.iter().find(|(running, _)| *running == kind).expect("all proxies run").1;
         let door = |tls: bool| if tls { &proxy.wss } else { &proxy.ws };

@@ -23,7 +23,7 @@ use crate::app::App;
 use crate::args::Args;
 use crate::cells::{Bench, CELLS, Scale};
 use crate::proxies::{Kind, Site};
-use crate::report::{Report, Sample};
+use crate::report::{Report, Sample, median};
 
 fn main() -> ExitCode {
     let args = match args::parse(std::env::args().skip(1)) {
@@ -52,11 +52,17 @@ fn measure(args: &Args) -> Report {
     let mut bench = Bench::start(&site, scale);
     for round in 0..args.rounds {
         for cell in CELLS.iter().filter(|cell| args.wants(cell.key)) {
-            for kind in Kind::ALL.into_iter().filter(|kind| site.has(*kind)) {
-                progress(&format!("round {} of {}: {}, {}", round + 1, args.rounds, cell.key, kind.name()));
-                if let Some(value) = bench.run(cell, kind) {
-                    report.add(Sample { cell, kind, round, value });
+            progress(&format!("round {} of {}: {}", round + 1, args.rounds, cell.title));
+            let mut turns = Kind::ALL.map(|kind| (kind, Vec::new()));
+            for _ in 0..cell.turns(args.quick) {
+                for (kind, values) in turns.iter_mut().filter(|(kind, _)| site.has(*kind)) {
+                    values.extend(bench.run(cell, *kind));
                 }
+                // Nobody always comes behind the same one.
+                turns.rotate_left(1);
+            }
+            for (kind, values) in turns {
+                report.extend(median(&values).map(|value| Sample { cell, kind, round, value }));
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// How often a condition of another process is looked at: nothing tells us when it comes true.
 const LOOK_EVERY: Duration = Duration::from_micros(200);
 /// A proxy that used no CPU for this long is done with what it was given.
-const QUIET: Duration = Duration::from_millis(20);
+const QUIET: Duration = Duration::from_millis(5);
 /// The longest wait for that. A timer of its own may keep a proxy from ever being quiet.
 const QUIET_PATIENCE: Duration = Duration::from_secs(2);
 

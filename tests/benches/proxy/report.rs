@@ -26,8 +26,8 @@ impl Report {
         Report { rounds, versions, samples: Vec::new() }
     }
 
-    pub(crate) fn add(&mut self, sample: Sample) {
-        self.samples.push(sample);
+    pub(crate) fn extend(&mut self, samples: impl IntoIterator<Item = Sample>) {
+        self.samples.extend(samples);
     }
 
     /// Aligned text: medians with their least and greatest sample, then Outrigger against each of the others.
@@ -158,7 +158,7 @@ fn digits(value: f64) -> String {
     }
 }
 
-fn median(values: &[f64]) -> Option<f64> {
+pub(crate) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let (low, high) = (sorted.get(sorted.len().checked_sub(1)? / 2)?, sorted.get(sorted.len() / 2)?);
