@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::app::App;
 use crate::args::Args;
@@ -45,8 +46,10 @@ fn main() -> ExitCode {
 /// Round after round, cell after cell, proxy after proxy: what the machine does to one of them it does to its
 /// neighbours, and ratios are taken between neighbours.
 fn measure(args: &Args) -> Report {
+    let outrigger = outrigger();
+    stay_on_one_cpu();
     let app = App::start();
-    let site = Site::new(outrigger(), app.addr());
+    let site = Site::new(outrigger, app.addr());
     let scale = Scale::new(args.quick, descriptors());
     let mut report = Report::new(args.rounds, site.versions());
     let mut bench = Bench::start(&site, scale);
@@ -91,6 +94,16 @@ fn outrigger() -> PathBuf {
     assert!(status.success(), "cargo build --release -p outrigger failed");
     let own = std::env::current_exe().expect("a running benchmark has a path");
     own.parent().and_then(Path::parent).expect("target/release/deps/<benchmark>").join("outrigger")
+}
+
+/// Keeps this process, and the proxies that it starts, on one CPU. Across CPUs a wake-up costs an interrupt or none,
+/// whether the other one happens to be idle or not: that alone doubles an echo's cost from one moment to the next.
+fn stay_on_one_cpu() {
+    let allowed = sched_getaffinity(None).expect("this thread is there");
+    let last = (0..CpuSet::MAX_CPU).rev().find(|cpu| allowed.is_set(*cpu)).expect("it runs somewhere");
+    let mut one = CpuSet::new();
+    one.set(last);
+    sched_setaffinity(None, &one).expect("a CPU that was allowed");
 }
 
 /// Raises the limit on open files as far as it goes, for this process and the proxies that it starts.
