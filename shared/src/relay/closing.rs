@@ -157,6 +157,8 @@ impl Relay {
         };
         let end = End { by, cause, client_code: code(Side::Client), app_code: code(Side::App) };
         let flush_until = Some(now + self.close_timeout());
+        self.lifetime_ends = None;
+        self.pending_close = None;
         self.phase = Phase::Ended(Ended { end, at: now, flush_until });
         events(Event::Ended(end));
     }
