@@ -137,7 +137,25 @@ impl Relay {
         }
     }
 
-    /// A read or write on that side's socket failed; it is gone in both directions.
+    /// A write to that side failed. Drop what is pending for it, and read on until it ends: what it sent before, and its
+    /// Close, may still be on its way to the other side. The session ends with that, or after the close timeout.
+    pub fn write_failed(&mut self, to: Side, now: Micros, events: &mut dyn FnMut(Event)) {
+        if self.is_over() || self.half(to).failed || self.half(to).unwritable {
+            return;
+        }
+        let half = self.half_mut(to);
+        half.unwritable = true;
+        half.close_due = None;
+        half.blocked = None;
+        self.half_mut(to.peer()).scanner.stop_forwarding();
+        match self.protocol {
+            Protocol::WebSocket(_) => self.peer_deaf(to, now, events),
+            Protocol::Raw if self.half(to).eof => self.finish(to.into(), Cause::Reset(to), now, events),
+            Protocol::Raw => {}
+        }
+    }
+
+    /// A read from that side failed, or its socket as a whole; it is gone in both directions.
     pub fn failed(&mut self, side: Side, now: Micros, events: &mut dyn FnMut(Event)) {
         if self.is_over() || self.half(side).failed {
             return;
@@ -204,7 +222,7 @@ impl Relay {
     /// Bytes wait for that side and its socket takes none. Starts the send timeout; may be called again meanwhile.
     pub fn write_blocked(&mut self, to: Side, now: Micros) {
         let half = self.half_mut(to);
-        if !half.failed {
+        if !half.failed && !half.unwritable {
             half.blocked.get_or_insert(now);
         }
     }
@@ -214,10 +232,7 @@ impl Relay {
         let half = self.half_mut(to);
         let Some(blocked) = &mut half.blocked else { return };
         *blocked = now;
-        if let Probe::Waiting { since } = &mut half.probe {
-            // The ping waits in the same queue: a slow reader is not a dead one.
-            *since = now;
-        }
+        half.took_at = now;
         if pending == 0 {
             half.blocked = None;
         }
@@ -316,7 +331,10 @@ impl Relay {
     fn forwards_from(&self, from: Side) -> bool {
         match self.protocol {
             Protocol::WebSocket(_) => self.half(from.peer()).accepts() || !self.at_boundary(from.peer()),
-            Protocol::Raw => !self.half(from.peer()).failed,
+            Protocol::Raw => {
+                let peer = self.half(from.peer());
+                !peer.failed && !peer.unwritable
+            }
         }
     }
 

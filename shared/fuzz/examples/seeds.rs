@@ -105,6 +105,7 @@ mod step {
     pub const ANSWER_CLOSE: u8 = 37 << 2;
     pub const PASS: u8 = 40 << 2;
     pub const LATE: u8 = 47 << 2;
+    pub const FAIL_WRITE: u8 = 50 << 2;
     pub const BLOCKED: u8 = 51 << 2;
     pub const PROGRESS: u8 = 54 << 2;
     pub const EOF: u8 = 58 << 2;
@@ -129,8 +130,8 @@ mod kind {
 
 fn scripts() -> Vec<(&'static str, Vec<u8>)> {
     use step::{
-        ANSWER_CLOSE, ANSWER_PING, APP, BLOCKED, CLIENT, CLOSE, DELIVER, EOF, FAIL, FRAME, LATE, LATER, PASS, PROGRESS,
-        RAW, READ_IF_WANTED,
+        ANSWER_CLOSE, ANSWER_PING, APP, BLOCKED, CLIENT, CLOSE, DELIVER, EOF, FAIL, FAIL_WRITE, FRAME, LATE, LATER,
+        PASS, PROGRESS, RAW, READ_IF_WANTED,
     };
     // A script begins with a byte of choices and sixteen bits of policy, then what those bits ask for.
     const DEFAULTS: [u8; 3] = [0, 0, 0];
@@ -152,6 +153,8 @@ fn scripts() -> Vec<(&'static str, Vec<u8>)> {
         ("app-silent", script(&DEFAULTS, &[&[EOF | APP]])),
         ("client-reset", script(&DEFAULTS, &[&hello(CLIENT), &[FAIL | CLIENT], &hello(APP)])),
         ("app-reset", script(&DEFAULTS, &[&hello(APP), &[FAIL | APP], &hello(CLIENT)])),
+        ("app-takes-no-more", script(&DEFAULTS, &[&[FAIL_WRITE | APP], &hello(APP), &[EOF | APP]])),
+        ("client-takes-no-more-and-says-why", script(&DEFAULTS, &[&[FAIL_WRITE], &say_close(CLIENT), &[EOF]])),
         ("gone-inside-a-long-frame", script(&DEFAULTS, &[&long(APP), &part(APP), &[FAIL | APP]])),
         ("ping-answered", script(&DEFAULTS, &[&half_a_minute, &[ANSWER_PING, ANSWER_PING | APP], &half_a_minute])),
         ("ping-inside-a-long-frame", script(&DEFAULTS, &[&long(APP), &part(APP), &half_a_minute, &[DELIVER | 2 | APP, 255]])),
@@ -181,6 +184,7 @@ fn scripts() -> Vec<(&'static str, Vec<u8>)> {
         ("forwarded-ping", script(&DEFAULTS, &[&[FRAME, kind::PING, 8], &[ANSWER_PING | APP], &half_a_minute, &[ANSWER_PING | APP]])),
         ("raw", script(&RAW_BYTES, &[&hello(CLIENT), &hello(APP), &[EOF], &hello(APP), &[EOF | APP]])),
         ("raw-reset", script(&RAW_BYTES, &[&hello(CLIENT), &[FAIL | APP], &hello(CLIENT)])),
+        ("raw-takes-no-more", script(&RAW_BYTES, &[&hello(CLIENT), &[FAIL_WRITE | APP], &hello(CLIENT), &[EOF | APP]])),
         ("raw-idle", script(&RAW_BYTES, &[&hello(CLIENT), &a_minute])),
         ("raw-slow-reader", script(&RAW_BYTES, &[&[BLOCKED | APP], &[EOF, EOF | APP], &[PASS, 52], &[PROGRESS | APP]])),
     ]

@@ -84,6 +84,21 @@ impl Relay {
         }
     }
 
+    /// That side takes no more. The other one is told when the first is heard out, or after the close timeout.
+    pub(super) fn peer_deaf(&mut self, side: Side, now: Micros, events: &mut dyn FnMut(Event)) {
+        self.begin_closing(side.into(), Cause::Reset(side), CloseCode::GOING_AWAY, now, events);
+        self.settle(now, events);
+    }
+
+    /// A side that takes no more turns out to have said why.
+    pub(super) fn explained(&mut self, from: Side) {
+        if let Phase::Closing(closing) = &mut self.phase
+            && closing.cause == Cause::Reset(from)
+        {
+            closing.cause = Cause::Close;
+        }
+    }
+
     /// Nothing more from that side is waited for, or forwarded.
     pub(super) fn give_up(&mut self, side: Side) {
         self.half_mut(side).given_up = true;

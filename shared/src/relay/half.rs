@@ -32,6 +32,8 @@ pub(super) struct Half {
     pub(super) bytes: Option<Bucket>,
     /// Over its rate, and not read until [`ready_at`](Self::ready_at).
     pub(super) limited: bool,
+    /// When it was last allowed to send again after having been over its rate.
+    pub(super) released_at: Micros,
 
     /// A Close of ours that waits for a frame boundary, and what its reason is to name.
     pub(super) close_due: Option<(CloseCode, Cause)>,
@@ -39,8 +41,12 @@ pub(super) struct Half {
     pub(super) close_out: Option<CloseCode>,
     /// The stream towards it ends inside a frame that nobody will complete. No Close can follow there.
     pub(super) truncated: bool,
+    /// Its socket takes no more bytes; it may still have something to say.
+    pub(super) unwritable: bool,
     /// Bytes wait for it; since then its socket took none.
     pub(super) blocked: Option<Micros>,
+    /// When it last took bytes that had waited for it.
+    pub(super) took_at: Micros,
     pub(super) probe: Probe,
     /// The last ping, while it is unanswered.
     pub(super) ping: Option<Ping>,
@@ -80,10 +86,13 @@ impl Half {
             messages: message_flow(policy).map(|flow| Bucket::full(flow, now)),
             bytes: byte_flow(policy).map(|flow| Bucket::full(flow, now)),
             limited: false,
+            released_at: now,
             close_due: None,
             close_out: None,
             truncated: false,
+            unwritable: false,
             blocked: None,
+            took_at: now,
             probe: Probe::Off,
             ping: None,
         }
@@ -94,9 +103,9 @@ impl Half {
         self.eof || self.failed
     }
 
-    /// It left, or half-left, without saying so in a Close.
+    /// Nothing can or should be sent to it: it left, or half-left, without saying so in a Close.
     pub(super) fn left(&self) -> bool {
-        self.failed || (self.eof && self.close_in.is_none())
+        self.failed || self.unwritable || (self.eof && self.close_in.is_none())
     }
 
     /// Nothing that it may still send makes a difference.

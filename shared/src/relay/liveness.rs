@@ -99,6 +99,7 @@ impl Relay {
             if half.limited && half.ready_at(&self.policy) <= now {
                 half.refill(&self.policy, now);
                 half.limited = false;
+                half.released_at = now;
                 events(Event::RateLimited { from: side, on: false });
             }
         }
@@ -110,7 +111,15 @@ impl Relay {
     }
 
     fn idle_ends(&self) -> Option<Micros> {
-        self.policy.idle_timeout.map(|timeout| self.last_heard() + timeout)
+        let timeout = self.policy.idle_timeout?;
+        let [client, app] = &self.halves;
+        Some(self.last_active(client).max(self.last_active(app)) + timeout)
+    }
+
+    /// A side that takes what had waited for it is not idle, nor is one that we make wait.
+    fn last_active(&self, half: &Half) -> Micros {
+        let held_until = if half.limited { half.ready_at(&self.policy) } else { half.released_at };
+        half.heard_at.max(half.took_at).max(held_until).max(half.blocked.unwrap_or_default())
     }
 
     fn send_ends(&self, half: &Half) -> Option<Micros> {
@@ -123,10 +132,17 @@ impl Relay {
             return None;
         }
         let keepalive = half.keepalive(&self.policy)?;
+        let peer = self.half(half.side.peer());
+        // It may not be read at present, for the sake of its peer or of its rate: then its silence is our doing.
+        if half.limited || peer.blocked.is_some() {
+            return None;
+        }
+        let read_since = peer.took_at.max(half.released_at);
         match half.probe {
-            Probe::Off => Some(half.heard_at + keepalive.interval),
+            Probe::Off => Some(half.heard_at.max(read_since) + keepalive.interval),
             Probe::Due => None,
-            Probe::Waiting { since } => Some(since + keepalive.pong_timeout),
+            // What waits for it includes the ping: a slow reader is not a dead one.
+            Probe::Waiting { since } => Some(since.max(read_since).max(half.took_at) + keepalive.pong_timeout),
         }
     }
 

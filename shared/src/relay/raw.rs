@@ -15,7 +15,9 @@ impl Relay {
 
     /// One direction is finished. When the other one was finished before, that side ended the session.
     pub(super) fn eof_raw(&mut self, from: Side, now: Micros, events: &mut dyn FnMut(Event)) {
-        if self.half(from.peer()).eof {
+        if self.half(from).unwritable {
+            self.finish(from.into(), Cause::Reset(from), now, events);
+        } else if self.half(from.peer()).eof {
             self.flush_and_finish(from.peer().into(), Cause::Eof, now, events);
         }
     }

@@ -124,6 +124,7 @@ impl Relay {
         half.stats.frames += 1;
         events(Event::CloseReceived { from, code });
         self.begin_closing(from.into(), Cause::Close, code, now, events);
+        self.explained(from);
         if self.half(from.peer()).accepts() {
             self.close_went_out(from.peer(), code, now, events);
             Received::Forward(frame_len)

@@ -1,18 +1,21 @@
 //! Every way in which a session ends.
 
+use std::time::Duration;
+
 use outrigger_shared::close::{Cause, CloseCode, End, Initiator, Side};
 use outrigger_shared::event::Event;
 use outrigger_shared::limits::Policy;
 use outrigger_shared::relay::{FLUSH_LIMIT, LINGER, QUIET_MOMENT};
 
-use crate::driver::{Session, seconds};
-use crate::wire::{CONTINUATION, TEXT, close, frame, ping, text};
+use crate::driver::{Session, just_below, seconds};
+use crate::wire::{CONTINUATION, TEXT, close, frame, payload, ping, text};
 
 use Side::{App, Client};
 
-fn end(by: Initiator, cause: Cause, client_code: u16, app_code: u16) -> Option<End> {
+/// Code 0: there was no Close.
+fn end(by: Initiator, cause: Cause, client_code: u16, app_code: u16) -> End {
     let code = |code| Some(CloseCode(code)).filter(|code| code.0 != 0);
-    Some(End { by, cause, client_code: code(client_code), app_code: code(app_code) })
+    End { by, cause, client_code: code(client_code), app_code: code(app_code) }
 }
 
 fn drain(session: &mut Session) {
@@ -35,7 +38,7 @@ fn a_close_and_its_answer_pass_verbatim() {
         assert_eq!(session.end(), None);
         session.eof(App);
         let by = if from == Client { Initiator::Client } else { Initiator::App };
-        assert_eq!(session.end(), end(by, Cause::Close, 4001, 4001));
+        assert_eq!(session.end(), Some(end(by, Cause::Close, 4001, 4001)));
         assert_eq!(session.stats(Client).closes_injected + session.stats(App).closes_injected, 0);
         let expected = [
             Event::CloseReceived { from, code: CloseCode(4001) },
@@ -54,7 +57,7 @@ fn a_close_without_a_code_passes() {
     session.feed(Client, &frame(Client, 0x88, b""));
     session.feed(App, &frame(App, 0x88, b""));
     session.eof(App);
-    assert_eq!(session.end(), end(Initiator::Client, Cause::Close, 1005, 1005));
+    assert_eq!(session.end(), Some(end(Initiator::Client, Cause::Close, 1005, 1005)));
 }
 
 #[test]
@@ -62,9 +65,9 @@ fn an_app_that_does_not_close_its_connection_is_given_the_linger() {
     let mut session = Session::new(Policy::default());
     session.feed(Client, &close(Client, 1000, ""));
     session.feed(App, &close(App, 1000, ""));
-    session.pass(LINGER - seconds(1) / 1000);
+    session.pass(just_below(LINGER));
     assert_eq!(session.end(), None);
-    session.pass(seconds(1) / 1000);
+    session.pass(Duration::from_micros(1));
     assert_eq!(session.cause(), Some(Cause::Close));
 }
 
@@ -85,7 +88,7 @@ fn closes_that_cross_are_one_each() {
     session.feed(App, &close(App, 1001, ""));
     assert_eq!((session.close_code_to(App), session.close_code_to(Client)), (Some(1000), Some(1001)));
     session.eof(App);
-    assert_eq!(session.end(), end(Initiator::Client, Cause::Close, 1001, 1000));
+    assert_eq!(session.end(), Some(end(Initiator::Client, Cause::Close, 1001, 1000)));
 }
 
 #[test]
@@ -113,7 +116,7 @@ fn an_app_that_leaves_tells_the_client_1011_behind_all_that_it_sent() {
     assert_eq!(session.end(), None);
     session.feed(Client, &text(Client, b"to nobody"));
     session.feed(Client, &close(Client, 1011, ""));
-    assert_eq!(session.end(), end(Initiator::App, Cause::Gone(App), 1011, 0));
+    assert_eq!(session.end(), Some(end(Initiator::App, Cause::Gone(App), 1011, 0)));
     assert!(session.out[App as usize].is_empty());
 }
 
@@ -124,7 +127,7 @@ fn an_app_that_never_said_a_word_is_a_bad_gateway() {
     session.eof(App);
     assert_eq!(session.close_code_to(Client), Some(1014));
     session.eof(Client);
-    assert_eq!(session.end(), end(Initiator::App, Cause::Gone(App), 1014, 0));
+    assert_eq!(session.end(), Some(end(Initiator::App, Cause::Gone(App), 1014, 0)));
 }
 
 #[test]
@@ -137,7 +140,7 @@ fn a_client_that_leaves_tells_the_app_1001() {
     assert!(session.out[Client as usize].is_empty());
     session.feed(App, &close(App, 1001, ""));
     session.eof(App);
-    assert_eq!(session.end(), end(Initiator::Client, Cause::Gone(Client), 0, 1001));
+    assert_eq!(session.end(), Some(end(Initiator::Client, Cause::Gone(Client), 0, 1001)));
 }
 
 #[test]
@@ -147,14 +150,51 @@ fn a_failed_socket_is_a_reset() {
     session.fail(App);
     assert_eq!(session.close_to(Client), Some((1011, "connection to the app failed".into())));
     session.feed(Client, &close(Client, 1011, ""));
-    assert_eq!(session.end(), end(Initiator::App, Cause::Reset(App), 1011, 0));
+    assert_eq!(session.end(), Some(end(Initiator::App, Cause::Reset(App), 1011, 0)));
 
     let mut session = Session::new(Policy::default());
     session.fail(Client);
     assert_eq!(session.close_code_to(App), Some(1001));
     assert!(!session.relay.may_read(Client, 0, session.now));
     session.fail(App);
-    assert_eq!(session.end(), end(Initiator::Client, Cause::Reset(Client), 0, 1001));
+    assert_eq!(session.end(), Some(end(Initiator::Client, Cause::Reset(Client), 0, 1001)));
+}
+
+#[test]
+fn a_side_that_takes_no_more_is_heard_out() {
+    // The app sent all it had to say and a Close, and closed; the client's next message finds nobody.
+    let mut session = Session::new(Policy::default());
+    session.feed(Client, &text(Client, &[1; 10_000])[..5000]);
+    session.fail_write(App);
+    session.feed(Client, &text(Client, &[1; 10_000])[5000..]);
+    assert_eq!(session.out[App as usize].len(), 5000);
+    assert!(session.relay.may_read(App, 0, session.now) && session.relay.may_read(Client, 0, session.now));
+    session.feed(App, &[text(App, b"last words"), close(App, 4000, "enough")].concat());
+    assert_eq!(session.close_to(Client), Some((4000, "enough".into())));
+    session.feed(Client, &close(Client, 4000, ""));
+    session.fail(App);
+    assert_eq!(session.end(), Some(end(Initiator::App, Cause::Close, 4000, 4000)));
+
+    // Without a Close it is a reset, behind what it said.
+    let mut session = Session::new(Policy::default());
+    session.fail_write(App);
+    session.feed(App, &text(App, b"last words"));
+    assert_eq!(session.close_to(Client), None);
+    session.fail(App);
+    assert_eq!(session.frames(Client).len(), 2);
+    assert_eq!(session.close_code_to(Client), Some(1011));
+    session.feed(Client, &close(Client, 1011, ""));
+    assert_eq!(session.end(), Some(end(Initiator::App, Cause::Reset(App), 1011, 0)));
+
+    // And it does not take for ever.
+    let mut session = Session::new(Policy::default());
+    session.fail_write(Client);
+    session.pass(seconds(5));
+    assert_eq!(session.close_code_to(App), Some(1001));
+    session.feed(App, &close(App, 1001, ""));
+    session.eof(App);
+    session.pass(seconds(6));
+    assert_eq!(session.cause(), Some(Cause::Reset(Client)));
 }
 
 #[test]
@@ -166,7 +206,7 @@ fn a_source_that_dies_inside_a_long_frame_leaves_no_place_for_a_close() {
     assert_eq!(session.out[Client as usize], part);
     assert!(session.shuts_down(Client), "the client sees the end of the stream");
     session.eof(Client);
-    assert_eq!(session.end(), end(Initiator::App, Cause::Gone(App), 0, 0));
+    assert_eq!(session.end(), Some(end(Initiator::App, Cause::Gone(App), 0, 0)));
 }
 
 #[test]
@@ -208,7 +248,7 @@ fn an_orderly_end_lets_the_client_finish() {
     assert_eq!(session.frames(Client).len(), 1);
     session.feed(App, &close(App, 1012, ""));
     session.eof(App);
-    assert_eq!(session.end(), end(Initiator::Sidecar, Cause::Drain, 1012, 1012));
+    assert_eq!(session.end(), Some(end(Initiator::Sidecar, Cause::Drain, 1012, 1012)));
 }
 
 #[test]
@@ -220,7 +260,28 @@ fn an_orderly_end_without_an_answer_closes_the_app_after_the_close_timeout() {
     session.feed(App, &close(App, 1012, ""));
     session.eof(App);
     session.pass(LINGER);
-    assert_eq!(session.end(), end(Initiator::Sidecar, Cause::Drain, 1012, 1012));
+    assert_eq!(session.end(), Some(end(Initiator::Sidecar, Cause::Drain, 1012, 1012)));
+
+    // An app that sent its Close meanwhile gets its own code back.
+    let mut session = Session::new(Policy::default());
+    drain(&mut session);
+    session.feed(App, &close(App, 1000, ""));
+    session.pass(seconds(5));
+    assert_eq!(session.close_to(App), Some((1000, String::new())));
+}
+
+#[test]
+fn each_side_has_the_close_timeout_for_its_answer() {
+    let mut session = Session::new(Policy::default());
+    drain(&mut session);
+    session.pass(seconds(4));
+    session.feed(Client, &close(Client, 1012, ""));
+    session.pass(just_below(seconds(5)));
+    assert!(!session.shuts_down(App), "the app got its Close later");
+    session.pass(Duration::from_micros(1));
+    assert!(session.shuts_down(App));
+    session.pass(LINGER);
+    assert_eq!(session.cause(), Some(Cause::Drain));
 }
 
 #[test]
@@ -230,7 +291,7 @@ fn a_client_that_leaves_instead_of_answering_ends_the_app_at_once() {
     session.eof(Client);
     assert_eq!(session.close_code_to(App), Some(1012));
     session.eof(App);
-    assert_eq!(session.end(), end(Initiator::Sidecar, Cause::Drain, 1012, 1012));
+    assert_eq!(session.end(), Some(end(Initiator::Sidecar, Cause::Drain, 1012, 1012)));
 }
 
 #[test]
@@ -241,7 +302,7 @@ fn an_app_close_that_crosses_a_drain_is_not_a_second_close() {
     session.feed(Client, &close(Client, 1012, ""));
     assert_eq!((session.close_code_to(Client), session.close_code_to(App)), (Some(1012), Some(1012)));
     session.eof(App);
-    assert_eq!(session.end(), end(Initiator::Sidecar, Cause::Drain, 1012, 1012));
+    assert_eq!(session.end(), Some(end(Initiator::Sidecar, Cause::Drain, 1012, 1012)));
 }
 
 #[test]
@@ -251,7 +312,7 @@ fn only_the_first_end_counts() {
     drain(&mut session);
     session.feed(App, &close(App, 1000, ""));
     session.eof(App);
-    assert_eq!(session.end(), end(Initiator::Client, Cause::Close, 1000, 1000));
+    assert_eq!(session.end(), Some(end(Initiator::Client, Cause::Close, 1000, 1000)));
     drain(&mut session);
     session.eof(Client);
     session.pass(seconds(100));
@@ -280,7 +341,7 @@ fn a_drain_waits_no_longer_than_it_was_told() {
     session.feed(Client, &text(Client, b"held")[..4]);
     session.close(Cause::Drain, CloseCode::SERVICE_RESTART, Some(session.now + seconds(20)));
     session.close(Cause::Drain, CloseCode::SERVICE_RESTART, Some(session.now + seconds(30)));
-    session.pass(seconds(20) - QUIET_MOMENT);
+    session.pass(seconds(20).saturating_sub(QUIET_MOMENT));
     assert_eq!(session.close_to(Client), None);
     session.pass(QUIET_MOMENT);
     assert_eq!(session.close_code_to(Client), Some(1012));
@@ -297,7 +358,7 @@ fn a_shutdown_overtakes_a_drain_that_waits() {
 #[test]
 fn a_slow_reader_gets_all_of_it_as_long_as_it_reads() {
     let mut session = Session::new(Policy::default());
-    session.feed(App, &text(App, &[1; 60_000]));
+    session.feed(App, &text(App, &payload(60_000)));
     session.relay.write_blocked(Client, session.now);
     session.eof(App);
     for left in (1..10).rev() {
@@ -311,7 +372,7 @@ fn a_slow_reader_gets_all_of_it_as_long_as_it_reads() {
 
     // But not for ever.
     let mut session = Session::new(Policy::default());
-    session.feed(App, &text(App, &[1; 60_000]));
+    session.feed(App, &text(App, &payload(60_000)));
     session.relay.write_blocked(Client, session.now);
     session.eof(App);
     let began = session.now;

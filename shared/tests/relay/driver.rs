@@ -32,6 +32,11 @@ pub(crate) fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
+/// The last moment at which a timer of that length has not fired.
+pub(crate) fn just_below(time: Duration) -> Duration {
+    time.saturating_sub(Duration::from_micros(1))
+}
+
 impl Session {
     pub(crate) fn new(policy: Policy) -> Self {
         Self::negotiated(policy, Negotiated::default(), 7)
@@ -102,6 +107,12 @@ impl Session {
         self.discarded[side as usize] += dropped.len() as u64;
         let events = &mut self.events;
         self.relay.failed(side, self.now, &mut |event| events.push(event));
+        self.transmit();
+    }
+
+    pub(crate) fn fail_write(&mut self, to: Side) {
+        let events = &mut self.events;
+        self.relay.write_failed(to, self.now, &mut |event| events.push(event));
         self.transmit();
     }
 

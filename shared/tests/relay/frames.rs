@@ -7,7 +7,9 @@ use outrigger_shared::limits::Policy;
 use outrigger_shared::relay::{Negotiated, Relay};
 
 use crate::driver::{Session, seconds};
-use crate::wire::{self, BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, frame, header, ping, pong, text};
+use crate::wire::{
+    self, BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, frame, header, payload, ping, pong, text,
+};
 
 const FIN: u8 = 0x80;
 const RSV1: u8 = 0x40;
@@ -29,7 +31,7 @@ fn frames_of_every_kind_pass_verbatim() {
             ping(from, b"are you there"),
             frame(from, CONTINUATION, &[7; 200]),
             pong(from, b"unasked"),
-            frame(from, FIN | CONTINUATION, &[8; 70_000]),
+            frame(from, FIN | CONTINUATION, &payload(70_000)),
             frame(from, FIN | BINARY, b""),
             text(from, &[b'x'; 5000]),
         ]
@@ -137,13 +139,13 @@ const FORBIDDEN: &[Forbidden] = &[
     forbidden(Violation::ReservedOpcode, |from| frame(from, FIN | 5, b"")),
     forbidden(Violation::ReservedOpcode, |from| frame(from, FIN | 6, b"")),
     forbidden(Violation::ReservedOpcode, |from| frame(from, FIN | 7, b"")),
-    forbidden(Violation::ReservedOpcode, |from| frame(from, FIN | 11, b"")),
-    forbidden(Violation::ReservedOpcode, |from| frame(from, FIN | 12, b"")),
-    forbidden(Violation::ReservedOpcode, |from| frame(from, FIN | 13, b"")),
-    forbidden(Violation::ReservedOpcode, |from| frame(from, FIN | 14, b"")),
-    forbidden(Violation::ReservedOpcode, |from| frame(from, FIN | 15, b"")),
+    forbidden(Violation::ReservedOpcode, |from| frame(from, FIN | 0xb, b"")),
+    forbidden(Violation::ReservedOpcode, |from| frame(from, FIN | 0xc, b"")),
+    forbidden(Violation::ReservedOpcode, |from| frame(from, FIN | 0xd, b"")),
+    forbidden(Violation::ReservedOpcode, |from| frame(from, FIN | 0xe, b"")),
+    forbidden(Violation::ReservedOpcode, |from| frame(from, FIN | 0xf, b"")),
     forbidden(Violation::ControlTooLong, |from| frame(from, FIN | PING, &[0; 126])),
-    forbidden(Violation::ControlTooLong, |from| frame(from, FIN | PONG, &[0; 70_000])),
+    forbidden(Violation::ControlTooLong, |from| frame(from, FIN | PONG, &payload(70_000))),
     forbidden(Violation::ControlTooLong, |from| frame(from, FIN | CLOSE, &[3; 126])),
     forbidden(Violation::ControlFragmented, |from| frame(from, PING, b"")),
     forbidden(Violation::ControlFragmented, |from| frame(from, PONG, b"")),

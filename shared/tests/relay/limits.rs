@@ -7,7 +7,7 @@ use outrigger_shared::event::Event;
 use outrigger_shared::limits::{ByteRate, Limit, OverRate, Policy, Rate};
 
 use crate::driver::{Session, seconds};
-use crate::wire::{CONTINUATION, TEXT, close, frame, ping, text};
+use crate::wire::{CONTINUATION, TEXT, close, frame, payload, ping, text};
 
 use Side::{App, Client};
 
@@ -29,10 +29,10 @@ fn a_message_of_the_limit_passes_and_one_byte_more_does_not() {
     for from in Side::BOTH {
         let policy = Policy { max_message_size: Some(20_000), ..Policy::default() };
         let mut session = Session::new(policy.clone());
-        session.feed(from, &text(from, &[1; 20_000]));
+        session.feed(from, &text(from, &payload(20_000)));
         assert_eq!(session.events, []);
         let passed = session.forwarded[from as usize];
-        session.feed(from, &text(from, &[1; 20_001]));
+        session.feed(from, &text(from, &payload(20_001)));
         assert_too_big(
             from,
             &mut session,
@@ -44,7 +44,8 @@ fn a_message_of_the_limit_passes_and_one_byte_more_does_not() {
 
         // Summed over its fragments, by what they declare: nothing of the one that goes over is forwarded.
         let mut session = Session::new(policy);
-        let within = [frame(from, TEXT, &[1; 19_999]), ping(from, b""), frame(from, CONTINUATION, &[1; 1])].concat();
+        let within =
+            [frame(from, TEXT, &payload(19_999)), ping(from, b""), frame(from, CONTINUATION, &[1; 1])].concat();
         session.feed(from, &within);
         session.feed(from, &frame(from, 0x80 | CONTINUATION, b""));
         session.feed(from, &within);
@@ -153,7 +154,7 @@ fn a_sender_over_its_rate_is_closed_where_the_policy_says_so() {
 fn a_long_frame_over_the_rate_comes_to_its_end() {
     let rate = Some(ByteRate { per_second: 1000, burst: 5000 });
     let mut session = Session::new(Policy { byte_rate: rate, over_rate: OverRate::Close, ..Policy::default() });
-    let long = text(Client, &[0; 20_000]);
+    let long = text(Client, &payload(20_000));
     session.feed(Client, &long[..6000]);
     assert_eq!(session.close_code_to(Client), Some(1008));
     session.feed(Client, &[&long[6000..], &text(Client, b"not this")].concat());

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use outrigger_shared::close::{Cause, CloseCode, Initiator, Side};
 use outrigger_shared::event::Event;
-use outrigger_shared::limits::{Keepalive, Policy};
+use outrigger_shared::limits::{ByteRate, Keepalive, Policy};
 use outrigger_shared::relay::{LIFETIME_GRACE, LINGER, Negotiated, QUIET_MOMENT};
 
-use crate::driver::{START, Session, seconds};
-use crate::wire::{self, PING, close, frame, ping, pong, text};
+use crate::driver::{START, Session, just_below, seconds};
+use crate::wire::{self, PING, close, frame, payload, ping, pong, text};
 
 use Side::{App, Client};
 
@@ -28,7 +28,7 @@ fn no_keepalive() -> Policy {
 fn a_silent_side_is_pinged_and_its_pong_is_ours() {
     for side in Side::BOTH {
         let mut session = Session::new(keepalive_to(side));
-        session.pass(seconds(25) - Duration::from_micros(1));
+        session.pass(just_below(seconds(25)));
         assert_eq!(session.frames(side), []);
         session.pass(Duration::from_micros(1));
         let payload = session.last_ping(side);
@@ -113,7 +113,7 @@ fn a_dead_peer_is_given_up() {
     for side in Side::BOTH {
         let other = side.peer();
         let mut session = Session::new(keepalive_to(side));
-        session.pass(seconds(45) - Duration::from_micros(1));
+        session.pass(just_below(seconds(45)));
         assert_eq!(session.close_to(side), None);
         session.pass(Duration::from_micros(1));
         let reason = format!("no answer to a ping from the {side} in 20 s");
@@ -156,7 +156,7 @@ fn a_side_that_speaks_while_its_ping_waits_needs_none() {
 #[test]
 fn a_slow_reader_is_not_a_dead_one() {
     let mut session = Session::new(Policy { idle_timeout: None, ..keepalive_to(Client) });
-    session.feed(App, &text(App, &[1; 60_000]));
+    session.feed(App, &text(App, &payload(60_000)));
     session.relay.write_blocked(Client, session.now);
     for left in (1..6).rev() {
         session.pass(seconds(19));
@@ -164,8 +164,56 @@ fn a_slow_reader_is_not_a_dead_one() {
     }
     assert_eq!(session.stats(Client).pings_injected, 1);
     session.relay.write_progress(Client, session.now, 0);
-    session.pass(seconds(20));
+    session.pass(just_below(seconds(20)));
+    assert_eq!(session.close_to(Client), None);
+    session.pass(Duration::from_micros(1));
     assert_eq!(session.close_code_to(Client), Some(1011), "but it has to answer once it got the ping");
+}
+
+#[test]
+fn a_side_that_is_not_read_is_not_blamed_for_its_silence() {
+    // The client is slow, so the app is not read: whatever it sends, and its pongs, wait in its socket.
+    let mut session = Session::new(Policy::default());
+    session.feed(App, &text(App, &payload(60_000)));
+    session.relay.write_blocked(Client, session.now);
+    for left in (1..30).rev() {
+        session.pass(seconds(10));
+        session.feed(Client, &pong(Client, b""));
+        if left % 5 == 0 {
+            session.relay.write_progress(Client, session.now, left);
+        }
+    }
+    session.relay.write_progress(Client, session.now, 0);
+    session.pass(just_below(seconds(25)));
+    assert_eq!(session.stats(App).pings_injected, 0);
+    session.pass(Duration::from_micros(1));
+    assert_eq!(session.stats(App).pings_injected, 1);
+    assert_eq!(session.end(), None);
+
+    // The same at a rate that makes the app wait for two minutes.
+    let byte_rate = Some(ByteRate { per_second: 100, burst: 1000 });
+    let mut session = Session::new(Policy { byte_rate, ..keepalive_to(App) });
+    session.feed(App, &text(App, &[0; 13_000]));
+    session.pass(seconds(120));
+    assert!(!session.relay.may_read(App, 0, session.now));
+    assert_eq!(session.injected, [0, 0]);
+    session.pass(seconds(26));
+    assert_eq!(session.stats(App).pings_injected, 1);
+}
+
+#[test]
+fn a_slow_transfer_is_not_idle() {
+    let mut session = Session::new(no_keepalive());
+    session.feed(App, &text(App, &payload(60_000)));
+    session.relay.write_blocked(Client, session.now);
+    for left in (0..5).rev() {
+        session.pass(seconds(40));
+        session.relay.write_progress(Client, session.now, left);
+    }
+    session.pass(just_below(seconds(60)));
+    assert_eq!(session.events, []);
+    session.pass(Duration::from_micros(1));
+    assert_eq!(session.close_code_to(Client), Some(1001));
 }
 
 #[test]
@@ -173,7 +221,7 @@ fn an_idle_session_is_closed_in_order() {
     let mut session = Session::new(no_keepalive());
     session.pass(seconds(30));
     session.feed(App, &text(App, b"x"));
-    session.pass(seconds(60) - Duration::from_micros(1));
+    session.pass(just_below(seconds(60)));
     assert_eq!(session.close_to(Client), None);
     session.pass(Duration::from_micros(1));
     assert_eq!(session.close_to(Client), Some((1001, "idle for 60 s".into())));
@@ -214,7 +262,7 @@ fn a_side_that_takes_nothing_is_stalled() {
         session.relay.write_blocked(side, session.now);
         session.pass(seconds(59));
         session.relay.write_blocked(side, session.now);
-        session.pass(seconds(1) - Duration::from_micros(1));
+        session.pass(just_below(seconds(1)));
         assert_eq!(session.events, []);
         session.relay.write_progress(side, session.now, 100);
         session.pass(seconds(60));
@@ -248,7 +296,7 @@ fn a_lifetime_ends_at_a_quiet_moment() {
     let mut session = Session::new(policy);
     session.pass(seconds(599));
     session.feed(Client, &frame(Client, wire::TEXT, b"never finished"));
-    session.pass(seconds(1) + LIFETIME_GRACE - QUIET_MOMENT);
+    session.pass((seconds(1) + LIFETIME_GRACE).saturating_sub(QUIET_MOMENT));
     assert_eq!(session.close_to(Client), None);
     session.pass(QUIET_MOMENT);
     assert_eq!(session.close_code_to(Client), Some(1001));

@@ -13,8 +13,9 @@ use crate::checks::{Story, check_account, check_ends_once, check_stream};
 use crate::driver::{Session, seconds};
 use crate::wire::{self, BINARY, CONTINUATION, PING, TEXT, close, frame, ping, pong};
 
-/// Every session of these tests ends within this much silence: the idle limit, the answers to two Closes, the flush.
-const LONGEST_END: Duration = Duration::from_secs(60 + 4 * 5 + FLUSH_LIMIT.as_secs() + 60);
+/// Every session of these tests ends within this much silence: the longest stream (2 MB) at the slowest rate, the idle
+/// limit, the answers to two Closes, the flush.
+const LONGEST_END: Duration = Duration::from_secs(2_000_000 / 20_000 + 60 + 4 * 5 + FLUSH_LIMIT.as_secs() + 10);
 
 /// `PROPTEST_CASES` asks for more than the default.
 fn config() -> ProptestConfig {
@@ -95,7 +96,7 @@ fn policy() -> impl Strategy<Value = Policy> {
         prop::option::weighted(0.3, (1..50u32, 1..20u32).prop_map(|(per_second, burst)| Rate { per_second, burst })),
         prop::option::weighted(
             0.3,
-            (100..100_000u64, 100..100_000u64).prop_map(|(per_second, burst)| ByteRate { per_second, burst }),
+            (20_000..200_000u64, 100..100_000u64).prop_map(|(per_second, burst)| ByteRate { per_second, burst }),
         ),
         over_rate,
     );
@@ -249,6 +250,7 @@ enum Step {
     Progress(Side, usize),
     Eof(Side),
     Fail(Side),
+    FailWrite(Side),
     Close(Option<Duration>),
 }
 
@@ -264,6 +266,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (side(), prop_oneof![Just(0), 1..1000usize]).prop_map(|(side, left)| Step::Progress(side, left)),
         1 => side().prop_map(Step::Eof),
         1 => side().prop_map(Step::Fail),
+        1 => side().prop_map(Step::FailWrite),
         1 => prop::option::of((0..20u64).prop_map(seconds)).prop_map(Step::Close),
     ]
 }
@@ -308,6 +311,10 @@ fn play(session: &mut Session, streams: &[Vec<u8>; 2], steps: &[Step]) -> Story 
             Step::Fail(side) => {
                 story.left[side as usize] = true;
                 session.fail(side);
+            }
+            Step::FailWrite(side) => {
+                story.deaf[side as usize] = true;
+                session.fail_write(side);
             }
             Step::Close(wait) => {
                 let until = wait.map(|wait| session.now + wait);

@@ -70,6 +70,14 @@ fn time_and_failures_end_it_without_a_word() {
     session.fail(App);
     assert_eq!(session.cause(), Some(Cause::Reset(App)));
 
+    let mut session = Session::raw(Policy::default());
+    session.fail_write(App);
+    session.feed(Client, b"to nobody");
+    session.feed(App, b"last words");
+    assert_eq!((&session.out[App as usize][..], &session.out[Client as usize][..]), (&b""[..], &b"last words"[..]));
+    session.eof(App);
+    assert_eq!(session.cause(), Some(Cause::Reset(App)));
+
     let policy = Policy { max_lifetime: Some(seconds(30)), ..Policy::default() };
     let mut session = Session::raw(policy);
     session.pass(seconds(30));

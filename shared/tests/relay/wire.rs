@@ -80,8 +80,8 @@ pub(crate) fn header(first: u8, masked: bool, len: u64) -> Vec<u8> {
     let mask = if masked { 128 } else { 0 };
     match len {
         0..=125 => vec![first, mask | len as u8],
-        126..=0xffff => [&[first, mask | 126][..], &(len as u16).to_be_bytes()].concat(),
-        _ => [&[first, mask | 127][..], &len.to_be_bytes()].concat(),
+        126..=0xffff => [&[first, mask | 0x7e][..], &(len as u16).to_be_bytes()].concat(),
+        _ => [&[first, mask | 0x7f][..], &len.to_be_bytes()].concat(),
     }
 }
 
@@ -100,4 +100,8 @@ pub(crate) fn pong(from: Side, payload: &[u8]) -> Vec<u8> {
 
 pub(crate) fn close(from: Side, code: u16, reason: &str) -> Vec<u8> {
     frame(from, 0x80 | CLOSE, &[&code.to_be_bytes(), reason.as_bytes()].concat())
+}
+
+pub(crate) fn payload(len: usize) -> Vec<u8> {
+    vec![0x5a; len]
 }
