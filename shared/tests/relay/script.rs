@@ -46,8 +46,7 @@ impl Play {
             Session::negotiated(policy.clone(), Negotiated { permessage_deflate: deflate }, u64::from(choices))
         };
         let story = Story { deflate, ..Story::default() };
-        let mut play =
-            Self { session, story, policy, raw, underway: Default::default(), shut: Default::default() };
+        let mut play = Self { session, story, policy, raw, underway: Default::default(), shut: Default::default() };
         for _ in 0..MAX_STEPS {
             if u.is_empty() || play.step(u).is_err() {
                 break;
@@ -199,7 +198,12 @@ impl Play {
         let by_bytes = self.policy.byte_rate.map(|rate| seconds(sent, rate.per_second)).unwrap_or_default();
         // A message takes two bytes at least.
         let messages = self.policy.message_rate.map(|rate| seconds(sent / 2, u64::from(rate.per_second)));
-        idle + by_bytes.max(messages.unwrap_or_default()) + LIFETIME_GRACE + 4 * self.policy.close_timeout + LINGER + FLUSH_LIMIT + Duration::from_secs(10)
+        idle + by_bytes.max(messages.unwrap_or_default())
+            + LIFETIME_GRACE
+            + 4 * self.policy.close_timeout
+            + LINGER
+            + FLUSH_LIMIT
+            + Duration::from_secs(10)
     }
 
     /// No frame went through that was over a limit.
@@ -278,7 +282,7 @@ fn frame(u: &mut Unstructured, from: Side) -> Result<Vec<u8>> {
         payload[..2].copy_from_slice(&code.to_be_bytes());
     }
     let mut frame = wire::frame(from, first, &payload);
-    if shape & 12 == 12 {
+    if shape >> 2 == 3 {
         let flip: u8 = u.arbitrary()?;
         let byte = usize::from(flip >> 3) % frame.len().min(14);
         frame[byte] ^= 1 << (flip & 7);
@@ -326,11 +330,11 @@ fn policy(u: &mut Unstructured) -> Result<Policy> {
     Ok(policy)
 }
 
-/// From nothing to days, mostly about as long as timers are.
+/// From a microsecond to days, mostly about as long as timers are.
 fn duration(u: &mut Unstructured) -> Result<Duration> {
     let n: u8 = u.arbitrary()?;
     Ok(match n {
-        0..=9 => Duration::from_micros(u64::from(n)),
+        0..=9 => Duration::from_micros(u64::from(n) + 1),
         10..=49 => Duration::from_millis(u64::from(n - 9) * 25),
         50..=200 => Duration::from_secs(u64::from(n - 49)),
         _ => Duration::from_mins(u64::from(n) * 60),
