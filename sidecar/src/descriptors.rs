@@ -24,6 +24,6 @@ pub fn connections_that_fit() -> usize {
 mod tests {
     #[test]
     fn some_connections_fit() {
-        assert!((1..=super::UNLIMITED as usize / 2).contains(&super::connections_that_fit()));
+        assert!((1..=super::UNLIMITED / super::PER_CONNECTION).contains(&(super::connections_that_fit() as u64)));
     }
 }

@@ -30,6 +30,7 @@ thread_local! {
 }
 
 /// One side's stream and what waits in front of and behind it.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about a socket, not the states of one machine")]
 struct Port<S> {
     io: Transport<S>,
     /// Came from this side and has not been through the relay: early bytes, later at most the start of a frame.
@@ -38,15 +39,29 @@ struct Port<S> {
     pending: Vec<u8>,
     written: usize,
     flushing: bool,
+    /// It is not read because the other side is slow.
+    held_back: bool,
     /// Our write half is shut down.
     finished: bool,
-    /// The socket has failed or is not written to any more.
-    dead: bool,
+    /// The socket has failed: nothing can be written to it any more.
+    unwritable: bool,
+    /// Nothing can be read from it any more.
+    unreadable: bool,
 }
 
 impl<S: Stream> Port<S> {
     fn new(io: Transport<S>, early: Vec<u8>) -> Self {
-        Self { io, held: early, pending: Vec::new(), written: 0, flushing: false, finished: false, dead: false }
+        Self {
+            io,
+            held: early,
+            pending: Vec::new(),
+            written: 0,
+            flushing: false,
+            held_back: false,
+            finished: false,
+            unwritable: false,
+            unreadable: false,
+        }
     }
 
     fn waiting(&self) -> usize {
@@ -55,7 +70,7 @@ impl<S: Stream> Port<S> {
 
     /// Writes as much as the socket takes and keeps the rest.
     fn send(&mut self, cx: &mut Context<'_>, mut bytes: &[u8]) -> io::Result<()> {
-        if self.dead || self.finished {
+        if self.unwritable || self.finished {
             return Ok(());
         }
         while self.pending.is_empty() && !bytes.is_empty() {
@@ -98,8 +113,14 @@ impl<S: Stream> Port<S> {
         Ok(took)
     }
 
+    fn give_up_writing(&mut self) {
+        self.unwritable = true;
+        self.pending = Vec::new();
+        self.written = 0;
+    }
+
     fn flushed(&self) -> bool {
-        self.dead || (self.pending.is_empty() && !self.flushing)
+        self.unwritable || (self.pending.is_empty() && !self.flushing)
     }
 }
 
@@ -195,7 +216,7 @@ impl<S: Stream> Drive<S> {
 
     /// Whether nothing keeps the sockets open any more, now that the session is over.
     fn all_out(&self, now: Micros) -> bool {
-        let sent = |port: &Port<S>| port.dead || (port.flushed() && port.finished);
+        let sent = |port: &Port<S>| port.unwritable || (port.flushed() && port.finished);
         let late = self.relay.deadline().is_none_or(|at| at <= now);
         late || (sent(&self.client) && sent(&self.app))
     }
@@ -242,7 +263,12 @@ impl<S: Stream> Drive<S> {
         let mut moved = false;
         while *reads < READS_PER_TURN {
             let waiting = self.port(from.peer()).waiting();
-            if self.port(from).dead || !self.relay.may_read(from, waiting, now) {
+            if self.port(from).unreadable {
+                break;
+            }
+            let may_read = self.relay.may_read(from, waiting, now);
+            self.tell_backpressure(from, !may_read && self.relay.may_read(from, 0, now));
+            if !may_read {
                 break;
             }
             let port = self.port(from);
@@ -251,7 +277,7 @@ impl<S: Stream> Drive<S> {
             let mut fresh = ReadBuf::new(&mut buffer[held..]);
             match Pin::new(&mut port.io).poll_read(cx, &mut fresh) {
                 Poll::Pending => break,
-                Poll::Ready(Err(_)) => self.fail(cx, from, now),
+                Poll::Ready(Err(_)) => self.read_failed(cx, from, now),
                 Poll::Ready(Ok(())) if fresh.filled().is_empty() => {
                     self.with_events(|relay, events| relay.eof(from, now, events));
                     self.inject(cx, now);
@@ -266,6 +292,15 @@ impl<S: Stream> Drive<S> {
             moved = true;
         }
         moved
+    }
+
+    /// Accounts for a side that is read no further because the other one takes nothing, and for the end of that.
+    fn tell_backpressure(&mut self, from: Side, on: bool) {
+        let port = self.port(from);
+        if port.held_back != on {
+            port.held_back = on;
+            self.account.event(Event::Backpressure { from, on });
+        }
     }
 
     /// Takes contiguous bytes of a side through the relay; what it wants to see again is held.
@@ -300,22 +335,19 @@ impl<S: Stream> Drive<S> {
         match port.send(cx, bytes) {
             Ok(()) if port.waiting() == 0 => {}
             Ok(()) => self.relay.write_blocked(to, now),
-            Err(_) => self.fail(cx, to, now),
+            Err(_) => self.write_failed(cx, to, now),
         }
     }
 
     /// Writes what waits for a side, then shuts its write half down if the relay says so. `true` when anything happened.
     fn push(&mut self, cx: &mut Context<'_>, to: Side, now: Micros) -> bool {
         let port = self.port(to);
-        if port.dead || port.finished {
+        if port.unwritable || port.finished {
             return false;
         }
-        let took = match port.drain(cx) {
-            Ok(took) => took,
-            Err(_) => {
-                self.fail(cx, to, now);
-                return true;
-            }
+        let Ok(took) = port.drain(cx) else {
+            self.write_failed(cx, to, now);
+            return true;
         };
         if took {
             let left = port.waiting();
@@ -336,12 +368,18 @@ impl<S: Stream> Drive<S> {
         }
     }
 
-    fn fail(&mut self, cx: &mut Context<'_>, side: Side, now: Micros) {
-        let port = self.port(side);
-        port.dead = true;
-        port.pending = Vec::new();
-        port.written = 0;
+    /// The socket gives no more bytes, and takes none.
+    fn read_failed(&mut self, cx: &mut Context<'_>, side: Side, now: Micros) {
+        self.port(side).give_up_writing();
+        self.port(side).unreadable = true;
         self.with_events(|relay, events| relay.failed(side, now, events));
+        self.inject(cx, now);
+    }
+
+    /// The socket takes no more bytes. What its peer sent before may still be there to be read, its Close among it.
+    fn write_failed(&mut self, cx: &mut Context<'_>, to: Side, now: Micros) {
+        self.port(to).give_up_writing();
+        self.with_events(|relay, events| relay.write_failed(to, now, events));
         self.inject(cx, now);
     }
 

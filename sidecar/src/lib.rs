@@ -12,7 +12,7 @@ pub mod lifecycle;
 mod listen;
 pub mod net;
 pub mod server;
-mod session;
+pub mod session;
 pub mod telemetry;
 pub mod tls;
 pub mod transport;

@@ -29,7 +29,6 @@ pub struct Lifecycle {
 }
 
 impl Lifecycle {
-    #[expect(clippy::new_without_default, reason = "there is one, made where the process starts")]
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             stage: AtomicU8::new(Stage::Running as u8),

@@ -3,13 +3,14 @@
 use std::future::Future;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use outrigger::cli::{self, Command};
 use outrigger::config::{Config, Finding, Log, LogFormat};
 use outrigger::demo;
 use outrigger::descriptors::connections_that_fit;
 use outrigger::net::TokioNet;
-use outrigger::server::Server;
+use outrigger::server::{Server, Surroundings};
 use outrigger::telemetry;
 use outrigger::tls::{Crypto, ServerSide};
 use tokio::runtime::{Builder, Runtime};
@@ -42,7 +43,9 @@ fn run(config: &Config, warnings: &[Finding]) -> ExitCode {
             let (stop, hurry) = (interrupted(1)?, interrupted(2)?);
             let started = async {
                 let tls = config.tls.as_ref().map(|files| ServerSide::load(files, &crypto)).transpose()?;
-                Server::start(net, config, &crypto, tls, connections_that_fit()).await
+                let max_connections = connections_that_fit();
+                let observer = Arc::new(telemetry::Log);
+                Server::start(net, config, Surroundings { crypto, tls, max_connections, observer }).await
             };
             match started.await {
                 Ok(server) => {

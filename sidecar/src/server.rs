@@ -11,9 +11,10 @@ use tokio::time::timeout;
 
 use crate::config::{self, Config, Scheme, Target, Trust};
 use crate::http::Proxy;
-use crate::lifecycle::{Lifecycle, Stage};
+use crate::lifecycle::Stage;
 use crate::listen::{self, Bound, Places};
 use crate::net::{Listener as _, Net};
+use crate::telemetry::Observer;
 use crate::tls::{self, Crypto, LoadError, ServerSide};
 use crate::upstream::Upstream;
 
@@ -42,6 +43,17 @@ impl StartError {
     }
 }
 
+/// What a sidecar is given besides its network and its configuration.
+#[derive(Clone)]
+pub struct Surroundings {
+    pub crypto: Crypto,
+    /// What [`ServerSide::load`] made of the configuration's files; a configuration without any needs none.
+    pub tls: Option<ServerSide>,
+    /// How many connections there may be where the configuration leaves it open.
+    pub max_connections: usize,
+    pub observer: Arc<dyn Observer>,
+}
+
 /// A sidecar whose listeners are bound.
 pub struct Server<N: Net> {
     proxy: Arc<Proxy<N>>,
@@ -56,16 +68,9 @@ impl<N: Net> Server<N> {
     /// Resolves the app's name and binds every listener. Nothing is served before [`Server::run`]; when anything
     /// fails, what was bound is free again.
     ///
-    /// `tls` is what [`ServerSide::load`] made of the configuration's files; a configuration without any needs none.
-    /// `max_connections` is used where the configuration leaves it open.
-    pub async fn start(
-        net: N,
-        config: &Config,
-        crypto: &Crypto,
-        tls: Option<ServerSide>,
-        max_connections: usize,
-    ) -> Result<Self, StartError> {
-        let upstream_tls = upstream_tls(config, crypto)?;
+    pub async fn start(net: N, config: &Config, surroundings: Surroundings) -> Result<Self, StartError> {
+        let Surroundings { crypto, tls, max_connections, observer } = surroundings;
+        let upstream_tls = upstream_tls(config, &crypto)?;
         let upstream = Upstream::new(
             net.clone(),
             config.upstream.target.clone(),
@@ -95,7 +100,7 @@ impl<N: Net> Server<N> {
             bound.push(Bound { scheme: wanted.scheme, listener, tls });
         }
 
-        let proxy = Proxy::new(net, config, upstream, Lifecycle::new());
+        let proxy = Proxy::new(net, config, upstream, observer);
         Ok(Self {
             proxy: Arc::new(proxy),
             bound,

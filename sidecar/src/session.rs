@@ -18,7 +18,7 @@ use crate::drive::Drive;
 use crate::lifecycle::{Lifecycle, Live, Stage};
 use crate::listen::Permit;
 use crate::net::Net;
-use crate::telemetry;
+use crate::telemetry::Observer;
 use crate::transport::Transport;
 
 /// What the process says to a session that is left when it stops.
@@ -48,38 +48,41 @@ impl Ending {
 
 /// Who a session is, for the account of it. Idle sessions hold this, so it is kept short.
 #[derive(Debug)]
-pub(crate) struct Who {
-    pub(crate) id: u64,
-    pub(crate) client: SocketAddr,
+pub struct Who {
+    /// Counts from 1 in each process.
+    pub id: u64,
+    pub client: SocketAddr,
     /// `ws`, `wss` or `tls`.
-    pub(crate) scheme: &'static str,
+    pub scheme: &'static str,
     /// Host and path without the query, which may hold secrets; empty on raw listeners.
-    pub(crate) host: Box<str>,
-    pub(crate) path: Box<str>,
-    pub(crate) protocol: Option<Box<str>>,
+    pub host: Box<str>,
+    pub path: Box<str>,
+    /// The subprotocol agreed on.
+    pub protocol: Option<Box<str>>,
 }
 
 /// Where a session's events go, and what lives as long as the session does.
 pub(crate) struct Account {
     who: Who,
+    observer: Arc<dyn Observer>,
     opened: Instant,
     _permit: Arc<Permit>,
     _live: Live,
 }
 
 impl Account {
-    pub(crate) fn new(who: Who, opened: Instant, permit: Arc<Permit>, live: Live) -> Self {
-        telemetry::session_event(&who, &Event::SessionOpened);
-        Self { who, opened, _permit: permit, _live: live }
+    pub(crate) fn new(who: Who, observer: Arc<dyn Observer>, opened: Instant, permit: Arc<Permit>, live: Live) -> Self {
+        observer.event(&who, &Event::SessionOpened);
+        Self { who, observer, opened, _permit: permit, _live: live }
     }
 
     pub(crate) fn event(&mut self, event: Event) {
-        telemetry::session_event(&self.who, &event);
+        self.observer.event(&self.who, &event);
     }
 
     /// The session is over and its counters are final.
     pub(crate) fn close(&mut self, relay: &Relay) {
-        telemetry::session_ended(&self.who, self.opened.elapsed(), relay);
+        self.observer.ended(&self.who, self.opened.elapsed(), relay);
     }
 }
 

@@ -3,15 +3,18 @@
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::ops::{Deref, DerefMut};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Instant;
 
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, listen, socket_with};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::wire::{End, Head, Tape, Transport, Wire, lines};
-use crate::ws::{CLOSE, Frame, switching};
+use crate::http::{Head, lines};
+use crate::wire::{End, Tape, Transport, Wire};
+use crate::ws::{CLOSE, Frame, frames, switching};
 use crate::{PATIENCE, show};
 
 /// What one connection brought.
@@ -127,6 +130,25 @@ impl App {
     #[track_caller]
     pub fn request(&self, n: usize) -> Head {
         self.wait(&format!("request {n}"), |seen| seen.iter().flat_map(|s| &s.requests).nth(n).cloned())
+    }
+
+    /// Waits for a frame that reached the app, on its first connection and behind the upgrade; gives all so far.
+    #[track_caller]
+    pub fn wait_frame(&self, what: &str, matches: impl Fn(&Frame) -> bool) -> Vec<Frame> {
+        self.wait(what, |seen| {
+            let conn = seen.first()?;
+            let frames = frames(conn.bytes.get(conn.requests.first()?.raw.len()..)?);
+            frames.iter().any(&matches).then_some(frames)
+        })
+    }
+
+    /// Waits for the Close that the app is owed, and checks that it is masked as a client's must be.
+    #[track_caller]
+    pub fn wait_close(&self) -> Frame {
+        let frames = self.wait_frame("a Close", |frame| frame.opcode == CLOSE);
+        let close = frames.into_iter().find(|frame| frame.opcode == CLOSE).expect("it was just found");
+        assert!(close.mask.is_some(), "a frame towards the app must be masked: {close:?}");
+        close
     }
 
     /// Waits until every connection has ended, and there is one at least.
@@ -254,10 +276,36 @@ impl DerefMut for Conn {
     }
 }
 
-/// An address on which nobody listens: it was free a moment ago, and the system hands out others first.
-pub fn free_addr() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("a bound socket")
+/// A port on which nobody listens, and which nobody else gets while this lives.
+pub struct Reserved {
+    socket: OwnedFd,
+    addr: SocketAddr,
+}
+
+impl Reserved {
+    pub fn new() -> Reserved {
+        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None);
+        let socket = socket.expect("a file descriptor is free");
+        bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port is free");
+        let addr = getsockname(&socket).expect("a bound socket").try_into().expect("an address of IPv4");
+        Reserved { socket, addr }
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// From now on somebody listens.
+    pub fn listen(self) -> TcpListener {
+        listen(&self.socket, 128).expect("a bound socket");
+        TcpListener::from(self.socket)
+    }
+}
+
+impl Default for Reserved {
+    fn default() -> Self {
+        Reserved::new()
+    }
 }
 
 /// A response with a body and its length.
@@ -282,7 +330,7 @@ mod tests {
         let seen = app.wait_all_ended();
         assert_eq!(seen[0].requests[0].target(), "/a");
         let message = Frame::client(TEXT, "straight to the app").bytes();
-        assert!(crate::wire::find(&seen[0].bytes, &message).is_some(), "{seen:?}");
+        assert!(crate::http::find(&seen[0].bytes, &message).is_some(), "{seen:?}");
     }
 
     #[test]

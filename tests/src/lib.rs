@@ -9,6 +9,7 @@
 
 pub mod app;
 pub mod certs;
+pub mod http;
 pub mod scratch;
 pub mod sidecar;
 pub mod tools;
@@ -19,9 +20,10 @@ use std::time::Duration;
 
 pub use app::{App, Conn};
 pub use certs::{Authority, Identity};
+pub use http::{Head, Response};
 pub use scratch::Scratch;
 pub use sidecar::{Launch, Sidecar};
-pub use wire::{End, Head, Response, Wire};
+pub use wire::{End, Wire};
 pub use ws::Frame;
 
 /// How long a test waits for something that must happen. Generous: machines that run tests are busy.

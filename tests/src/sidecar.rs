@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Instant;
@@ -57,9 +57,8 @@ pub fn run(command: &mut Command) -> Finished {
     });
     let status = process.wait_exit();
     let stdout = reader.join().expect("reading does not panic").expect("a pipe can be read");
-    let output = Output { status, stdout, stderr: Vec::new() };
-    let stderr = process.log.text_at_end();
-    Finished { code: status.code(), stdout: String::from_utf8_lossy(&output.stdout).into_owned(), stderr }
+    let stdout = String::from_utf8_lossy(&stdout).into_owned();
+    Finished { code: status.code(), stdout, stderr: process.log.text() }
 }
 
 /// What a command that ended by itself left behind.

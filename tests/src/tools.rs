@@ -146,3 +146,19 @@ fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|dir| dir.join(name)).find(|candidate| candidate.is_file())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_node_lock_pins_digests_and_names_no_registry() {
+        let path = folder().join("node/package-lock.json");
+        let lock: Value = serde_json::from_slice(&std::fs::read(path).expect("it is committed")).expect("it is JSON");
+        let packages = lock["packages"].as_object().expect("lock version 3");
+        for (name, package) in packages.iter().filter(|(name, _)| !name.is_empty()) {
+            assert!(package["integrity"].is_string(), "{name} has no digest");
+            assert!(package["resolved"].is_null(), "{name} names where it came from: {package}");
+        }
+    }
+}

@@ -4,7 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
-use crate::wire::{End, Head, Wire, lines};
+use crate::http::{Head, lines};
+use crate::wire::{End, Wire};
 
 /// The nonce of RFC 6455's own example; its answer is `s3pPLMBiTxaQ9kYGzzhZRbK+xOo=`.
 pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -48,7 +49,7 @@ pub fn switching(request: &Head, extra: &[&str]) -> String {
 }
 
 /// One frame.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
     pub fin: bool,
     /// RSV1, RSV2, RSV3 as the bits 4, 2, 1.
@@ -102,24 +103,52 @@ impl Frame {
     }
 }
 
+impl std::fmt::Debug for Frame {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Frame { fin, rsv, opcode, mask, payload } = self;
+        let masked = if mask.is_some() { "masked" } else { "unmasked" };
+        write!(f, "{masked} frame of opcode {opcode}, fin {fin}, rsv {rsv}, payload {}", crate::show(payload))
+    }
+}
+
+/// The whole frames at the start of `bytes`; what is cut off behind them is left out.
+pub fn frames(mut bytes: &[u8]) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    while let Some((frame, rest)) = split_frame(bytes) {
+        frames.push(frame);
+        bytes = rest;
+    }
+    frames
+}
+
+/// The first frame and what follows it; `None` unless it is whole.
+fn split_frame(bytes: &[u8]) -> Option<(Frame, &[u8])> {
+    let (&[first, second], rest) = bytes.split_first_chunk()?;
+    let (length, rest) = match second & 0x7f {
+        0x7e => rest.split_first_chunk().map(|(n, rest)| (u64::from(u16::from_be_bytes(*n)), rest))?,
+        0x7f => rest.split_first_chunk().map(|(n, rest)| (u64::from_be_bytes(*n), rest))?,
+        short => (u64::from(short), rest),
+    };
+    let (mask, rest) = match second & 0x80 {
+        0 => (None, rest),
+        _ => rest.split_first_chunk().map(|(mask, rest)| (Some(*mask), rest))?,
+    };
+    let (payload, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+    let payload = masked(payload, mask);
+    Some((Frame { fin: first & 0x80 != 0, rsv: first >> 4 & 7, opcode: first & 0xf, mask, payload }, rest))
+}
+
 impl Wire {
     /// Takes one frame; `Err` if the stream ended first.
     pub fn try_frame(&mut self) -> Result<Frame, End> {
-        let head = self.try_take(2)?;
-        let length = match head[1] & 0x7f {
-            126 => u64::from(u16::from_be_bytes(self.try_take(2)?.try_into().expect("2 bytes"))),
-            127 => u64::from_be_bytes(self.try_take(8)?.try_into().expect("8 bytes")),
-            short => u64::from(short),
-        };
-        let mask = if head[1] & 0x80 == 0 { None } else { Some(self.try_take(4)?.try_into().expect("4 bytes")) };
-        let payload = self.try_take(usize::try_from(length).expect("a length that fits memory"))?;
-        Ok(Frame {
-            fin: head[0] & 0x80 != 0,
-            rsv: head[0] >> 4 & 7,
-            opcode: head[0] & 0xf,
-            mask,
-            payload: masked(&payload, mask),
-        })
+        loop {
+            if let Some((frame, rest)) = split_frame(self.buffered()) {
+                let length = self.buffered().len() - rest.len();
+                self.try_take(length)?;
+                return Ok(frame);
+            }
+            self.fill()?;
+        }
     }
 
     /// Takes one frame.

@@ -1,10 +1,10 @@
 //! Settings at process level: what is refused, with which exit code and which words, and which place wins.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 
-use outrigger_tests::app::{App, free_addr};
+use outrigger_tests::app::{App, Reserved};
+use outrigger_tests::http::get;
 use outrigger_tests::sidecar::{Finished, command, run};
-use outrigger_tests::wire::get;
 use outrigger_tests::{Authority, Launch, Scratch, Sidecar};
 use serde_json::Value;
 
@@ -36,7 +36,7 @@ fn every_fault_is_told_at_once() {
     for line in 1..=5 {
         assert_says(&finished, &[&format!("outrigger.toml:{line}")]);
     }
-    assert_says(&finished, &["upstream", "listen", "proxy_read_timeout", "nonsense", "max_connections"]);
+    assert_says(&finished, &["ftp://app", "127.0.0.1", "1.5", "nonsense", "-1"]);
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_tls_listener_needs_a_certificate() {
     for scheme in ["https", "tls"] {
         let launch = Launch::new().flag("--upstream", "127.0.0.1:3000");
         let finished = launch.flag("--listen", format!("{scheme}://127.0.0.1:0")).fail().expect(EXIT_CONFIG);
-        assert_says(&finished, &["--tls-cert"]);
+        assert_says(&finished, &["--listen", "--tls-cert", "--tls-key"]);
     }
 }
 
@@ -104,15 +104,13 @@ fn a_certificate_that_is_missing_broken_or_without_its_key_is_refused() {
 }
 
 #[test]
-fn a_port_in_use_is_a_runtime_fault_and_leaves_nothing_listening() {
+fn a_port_in_use_is_a_runtime_fault_and_stops_all() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let taken_addr = taken.local_addr().expect("a bound socket");
-    let free = free_addr();
-    let launch = Launch::new().flag("--upstream", "127.0.0.1:3000").flag("--listen", format!("http://{free}"));
+    let launch = Launch::new().flag("--upstream", "127.0.0.1:3000").http();
     let finished = launch.flag("--listen", format!("http://{taken_addr}")).fail().expect(EXIT_RUNTIME);
     assert_says(&finished, &[&taken_addr.to_string()]);
     assert_not_ready(&finished);
-    assert!(TcpStream::connect(free).is_err(), "the first listener is still up");
 }
 
 #[test]
@@ -124,7 +122,8 @@ fn an_upstream_name_that_does_not_resolve_is_a_runtime_fault() {
 
 #[test]
 fn an_upstream_that_is_merely_down_is_no_fault() {
-    let sidecar = Sidecar::before(free_addr()).http().start();
+    let down = Reserved::new();
+    let sidecar = Sidecar::before(down.addr()).http().start();
     sidecar.client().ask(&get("/", &[])).expect(502);
 }
 

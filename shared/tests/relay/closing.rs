@@ -210,6 +210,17 @@ fn a_source_that_dies_inside_a_long_frame_leaves_no_place_for_a_close() {
 }
 
 #[test]
+fn a_side_that_left_gets_the_frame_underway_and_no_other() {
+    let mut session = Session::new(Policy::default());
+    let long = text(App, &[1; 10_000]);
+    session.feed(App, &long[..9000]);
+    session.eof(Client);
+    session.feed(App, &[&long[9000..], &text(App, b"not this")].concat());
+    assert_eq!(session.out[Client as usize], long);
+    assert_eq!(session.close_code_to(App), Some(1001));
+}
+
+#[test]
 fn a_close_waits_for_the_end_of_a_long_frame() {
     let mut session = Session::new(Policy::default());
     let long = text(Client, &[1; 10_000]);

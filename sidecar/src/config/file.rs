@@ -1,5 +1,6 @@
 //! The TOML file: its keys, with line and column.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use toml::Spanned;
@@ -31,14 +32,13 @@ pub(crate) fn read_text(path: &Path, place: &Place, read_file: ReadFile) -> Resu
 /// Adds what the file says to `settings`. `false` if it is not TOML; then every syntax error is in the report.
 pub(crate) fn read(source: &FileSource, settings: &mut Settings, report: &mut Report) -> bool {
     let (table, errors) = DeTable::parse_recoverable(source.text);
-    let mut last_line = 0;
+    let mut lines = BTreeSet::new();
     for error in errors.iter().take(MAX_SYNTAX_FAULTS) {
         let place = source.place(error.span().map_or(source.text.len(), |span| span.start));
         let Place::File { line, .. } = place else { continue };
-        if line != last_line {
+        if lines.insert(line) {
             report.fault(&place, format!("is not TOML: {}", error.message()), advice(error.message()));
         }
-        last_line = line;
     }
     if !errors.is_empty() {
         return false;

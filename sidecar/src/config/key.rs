@@ -127,7 +127,7 @@ impl Key {
     }
 
     pub(crate) fn flag(&self) -> String {
-        format!("--{}", self.name.replace('_', "-"))
+        flag(self.name)
     }
 
     /// The default as people read it.
@@ -152,6 +152,11 @@ impl Key {
         let kind = self.kind.accepts();
         self.words.iter().rev().fold(kind, |text, word| format!("`{word}`, or {text}"))
     }
+}
+
+/// The flag of a key or alias.
+pub(crate) fn flag(name: &str) -> String {
+    format!("--{}", name.replace('_', "-"))
 }
 
 /// The environment variable of a key or alias.

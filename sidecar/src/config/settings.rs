@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::key::{Key, VARIABLE_PREFIX, variable};
+use super::key::{Key, VARIABLE_PREFIX, flag, variable};
 use super::report::{Place, Report, did_you_mean};
 use super::{Sources, file, keys};
 
@@ -109,16 +109,10 @@ impl Settings {
 
     fn read_flags(&mut self, flags: &[(String, String)], report: &mut Report) {
         for (name, value) in flags {
-            let place = Place::Flag(format!("--{}", name.replace('_', "-")));
+            let place = Place::Flag(flag(name));
             match keys::find(name) {
                 Some(key) => self.put(Layer::Flags, key, Given::single(value, place), report),
-                None => unknown(
-                    &place,
-                    name,
-                    keys::all().flat_map(Key::names),
-                    |name| format!("--{}", name.replace('_', "-")),
-                    report,
-                ),
+                None => unknown(&place, name, keys::all().flat_map(Key::names), flag, report),
             }
         }
     }

@@ -86,7 +86,16 @@ fn unknown_cipher(name: &str) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use rustls::SupportedCipherSuite;
+
     use super::*;
+
+    #[test]
+    fn these_are_all_that_rustls_has() {
+        let ours: Vec<CipherSuite> = CIPHERS.iter().map(|(suite, _, _)| *suite).collect();
+        let theirs = rustls::crypto::aws_lc_rs::ALL_CIPHER_SUITES.iter().map(SupportedCipherSuite::suite);
+        assert_eq!(ours, theirs.collect::<Vec<_>>());
+    }
 
     #[test]
     fn every_suite_has_two_names() {

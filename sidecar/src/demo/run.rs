@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
@@ -14,7 +15,8 @@ use crate::cli::Demo;
 use crate::config::{self, Config, Scheme, Sources};
 use crate::descriptors::connections_that_fit;
 use crate::net::{Net, TokioNet};
-use crate::server::{Server, StartError};
+use crate::server::{Server, StartError, Surroundings};
+use crate::telemetry;
 use crate::tls::{Crypto, ServerSide};
 
 /// Where the app listens: on loopback, at a port of the kernel's choice.
@@ -45,7 +47,13 @@ pub async fn run(
     let app = listener.local_addr().map_err(DemoError::App)?;
     let crypto = Crypto::new(net);
     let tls = self_signed(&[demo.http.ip(), demo.https.ip()], &crypto)?;
-    let server = Server::start(net, &config(&demo, app), &crypto, Some(tls), connections_that_fit()).await?;
+    let surroundings = Surroundings {
+        crypto,
+        tls: Some(tls),
+        max_connections: connections_that_fit(),
+        observer: Arc::new(telemetry::Log),
+    };
+    let server = Server::start(net, &config(&demo, app), surroundings).await?;
 
     let links = Links { http: origin(&server, Scheme::Http), https: origin(&server, Scheme::Https) };
     // Nobody reads it when stdout is closed, and the page is there all the same.

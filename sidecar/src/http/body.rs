@@ -55,7 +55,8 @@ impl Upload {
 
 /// A client's body on its way to the app.
 pub struct RequestBody {
-    incoming: Incoming,
+    /// `None` for no body at all.
+    incoming: Option<Incoming>,
     left: Option<u64>,
     timeout: Duration,
     timer: Option<Pin<Box<Sleep>>>,
@@ -69,7 +70,14 @@ impl RequestBody {
         if incoming.is_end_stream() {
             upload.update(|u| u.done = true);
         }
-        Self { incoming, left: max, timeout, timer: None, upload }
+        Self { incoming: Some(incoming), left: max, timeout, timer: None, upload }
+    }
+
+    /// No body, for a request that is sent again.
+    pub(crate) fn none() -> Self {
+        let upload = Upload::new();
+        upload.update(|u| u.done = true);
+        Self { incoming: None, left: None, timeout: Duration::ZERO, timer: None, upload }
     }
 
     pub(crate) fn upload(&self) -> Arc<Upload> {
@@ -88,7 +96,8 @@ impl Body for RequestBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         let this = self.get_mut();
-        match Pin::new(&mut this.incoming).poll_frame(cx) {
+        let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
+        match Pin::new(incoming).poll_frame(cx) {
             Poll::Pending => {
                 let deadline = Instant::now() + this.timeout;
                 let timer = this.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
@@ -113,11 +122,11 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.incoming.as_ref().map_or(SizeHint::with_exact(0), Incoming::size_hint)
     }
 }
 
@@ -125,7 +134,7 @@ impl Body for RequestBody {
 pub struct ResponseBody {
     source: Source,
     /// Says "answered" when the body is dropped.
-    _answering: Option<Answering>,
+    answering: Option<Answering>,
 }
 
 enum Source {
@@ -143,11 +152,11 @@ struct FromApp {
 
 impl ResponseBody {
     pub(super) fn text(text: Bytes) -> Self {
-        Self { source: Source::Text(Some(text)), _answering: None }
+        Self { source: Source::Text(Some(text)), answering: None }
     }
 
     pub(super) fn empty() -> Self {
-        Self { source: Source::Text(None), _answering: None }
+        Self { source: Source::Text(None), answering: None }
     }
 
     /// `timeout` is the app's longest silence.
@@ -157,11 +166,11 @@ impl ResponseBody {
         {
             lease.give_back();
         }
-        Self { source: Source::App(FromApp { incoming, timeout, timer: None, lease }), _answering: None }
+        Self { source: Source::App(FromApp { incoming, timeout, timer: None, lease }), answering: None }
     }
 
     pub(super) fn answering(mut self, token: Answering) -> Self {
-        self._answering = Some(token);
+        self.answering = Some(token);
         self
     }
 }

@@ -26,6 +26,7 @@ use crate::lifecycle::{Lifecycle, Stage};
 use crate::listen::Permit;
 use crate::net::Net;
 use crate::session::{self, Account, Ending, Kind, Who};
+use crate::telemetry::Observer;
 use crate::transport::Transport;
 use crate::upstream::{SendError, Upstream};
 
@@ -34,6 +35,7 @@ pub struct Proxy<N> {
     net: N,
     upstream: Upstream<N>,
     lifecycle: Arc<Lifecycle>,
+    observer: Arc<dyn Observer>,
     http: HttpLimits,
     access: Access,
     headers: Arc<ResponseHeaders>,
@@ -46,11 +48,12 @@ pub struct Proxy<N> {
 }
 
 impl<N: Net> Proxy<N> {
-    pub fn new(net: N, config: &Config, upstream: Upstream<N>, lifecycle: Arc<Lifecycle>) -> Self {
+    pub fn new(net: N, config: &Config, upstream: Upstream<N>, observer: Arc<dyn Observer>) -> Self {
         Self {
             net,
             upstream,
-            lifecycle,
+            lifecycle: Lifecycle::new(),
+            observer,
             http: config.http.clone(),
             access: config.access.clone(),
             headers: Arc::new(config.headers.clone()),
@@ -242,7 +245,8 @@ impl<N: Net> Proxy<N> {
 
     fn setup(&self, who: Who, kind: Kind, permit: &Arc<Permit>) -> session::Setup {
         let ending = Ending::new(Arc::clone(&self.lifecycle), self.shutdown_code);
-        let account = Account::new(who, Instant::now(), Arc::clone(permit), self.lifecycle.enter());
+        let (observer, permit) = (Arc::clone(&self.observer), Arc::clone(permit));
+        let account = Account::new(who, observer, Instant::now(), permit, self.lifecycle.enter());
         session::Setup { policy: Arc::clone(&self.policy), ending, kind, account }
     }
 

@@ -9,11 +9,12 @@ use outrigger_shared::relay::Relay;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt;
 
-use crate::config::{Log, LogFormat};
+use super::Observer;
+use crate::config::{self, LogFormat};
 use crate::session::Who;
 
 /// Sends everything at `log.level` and above to stderr. A second call changes nothing.
-pub fn init(log: Log) {
+pub fn init(log: config::Log) {
     let terminal = stderr().is_terminal();
     let json = match log.format {
         LogFormat::Auto => !terminal,
@@ -29,8 +30,22 @@ pub fn init(log: Log) {
     };
 }
 
-/// One step in a session's life. Steps that are an operator's business are warnings, the others are for debugging.
-pub(crate) fn session_event(who: &Who, event: &Event) {
+/// Writes sessions to the log: one line for each at its end, and what an operator should see before.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Log;
+
+impl Observer for Log {
+    fn event(&self, who: &Who, event: &Event) {
+        step(who, event);
+    }
+
+    fn ended(&self, who: &Who, lived: Duration, relay: &Relay) {
+        last_line(who, lived, relay);
+    }
+}
+
+/// Steps that are an operator's business are warnings, the others are for debugging.
+fn step(who: &Who, event: &Event) {
     let session = who.id;
     match event {
         Event::SessionOpened => {
@@ -52,13 +67,13 @@ pub(crate) fn session_event(who: &Who, event: &Event) {
         Event::Violation { from, what } => {
             tracing::warn!(session, from = from.as_str(), what = %what, "protocol violation");
         }
-        // The line with all the figures follows from `session_ended`.
+        // The line with all the figures follows.
         _ => {}
     }
 }
 
 /// The one line per session.
-pub(crate) fn session_ended(who: &Who, lived: Duration, relay: &Relay) {
+fn last_line(who: &Who, lived: Duration, relay: &Relay) {
     let Some(end) = relay.end() else { return };
     let (client, app) = (relay.stats(Side::Client), relay.stats(Side::App));
     tracing::info!(

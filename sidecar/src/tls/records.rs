@@ -48,24 +48,30 @@ impl Connection {
         }
     }
 
-    /// After a failed step: appends whatever is queued, the alert that tells the peer why last of all.
+    /// After a failed step: appends whatever is queued, the alert that tells the peer why last of all. It looks at
+    /// no input, for rustls must not be shown again what it has failed on.
     pub(super) fn last_words(&mut self, out: &mut Outbox) {
-        while let (_, Ok(Step::Again)) = self.step(&mut [], out, &mut |_| {}) {}
-    }
-
-    /// Appends `plain` to `out` as records.
-    pub(super) fn seal(&mut self, plain: &[u8], out: &mut Outbox) -> Result<(), Error> {
-        match self {
-            Self::Client(c) => send(c.as_mut(), Some(plain), out),
-            Self::Server(c) => send(c.as_mut(), Some(plain), out),
+        while self.state().wants_write() {
+            if let (_, Err(_)) = self.step(&mut [], out, &mut |_| {}) {
+                return;
+            }
         }
     }
 
-    /// Appends our `close_notify` to `out`.
-    pub(super) fn close(&mut self, out: &mut Outbox) -> Result<(), Error> {
+    /// Appends `plain` to `out` as records. `carry` is the input that is not used up: rustls remembers positions in
+    /// it (the start of a handshake message whose end is in a later record) and must see it again.
+    pub(super) fn seal(&mut self, carry: &mut Vec<u8>, plain: &[u8], out: &mut Outbox) -> Result<(), Error> {
         match self {
-            Self::Client(c) => send(c.as_mut(), None, out),
-            Self::Server(c) => send(c.as_mut(), None, out),
+            Self::Client(c) => send(c.as_mut(), carry, Some(plain), out),
+            Self::Server(c) => send(c.as_mut(), carry, Some(plain), out),
+        }
+    }
+
+    /// Appends our `close_notify` to `out`; `carry` as for [`Connection::seal`].
+    pub(super) fn close(&mut self, carry: &mut Vec<u8>, out: &mut Outbox) -> Result<(), Error> {
+        match self {
+            Self::Client(c) => send(c.as_mut(), carry, None, out),
+            Self::Server(c) => send(c.as_mut(), carry, None, out),
         }
     }
 }
@@ -126,11 +132,13 @@ fn step<R: Records>(
 }
 
 /// Encrypts `plain`, or says `close_notify` where there is none, behind whatever rustls itself still has to send.
-fn send<R: Records>(conn: &mut R, plain: Option<&[u8]>, out: &mut Outbox) -> Result<(), Error> {
+fn send<R: Records>(conn: &mut R, carry: &mut Vec<u8>, plain: Option<&[u8]>, out: &mut Outbox) -> Result<(), Error> {
     loop {
-        match conn.process(&mut []).state? {
+        let status = conn.process(carry);
+        let used = status.discard;
+        let done = match status.state? {
             ConnectionState::WriteTraffic(mut traffic) => {
-                return out.fill(|room| {
+                out.fill(|room| {
                     let wrote = match plain {
                         Some(plain) => traffic.encrypt(plain, room),
                         None => traffic.queue_close_notify(room),
@@ -139,13 +147,24 @@ fn send<R: Records>(conn: &mut R, plain: Option<&[u8]>, out: &mut Outbox) -> Res
                         EncryptError::InsufficientSize(e) => Short::Needs(e.required_size),
                         e @ EncryptError::EncryptExhausted => Short::Failed(Error::General(e.to_string())),
                     })
-                });
+                })?;
+                true
             }
-            ConnectionState::EncodeTlsData(data) => encode(data, out)?,
-            ConnectionState::TransmitTlsData(data) => data.done(),
-            ConnectionState::PeerClosed => {}
-            _ if plain.is_none() => return Ok(()),
+            ConnectionState::EncodeTlsData(data) => {
+                encode(data, out)?;
+                false
+            }
+            ConnectionState::TransmitTlsData(data) => {
+                data.done();
+                false
+            }
+            ConnectionState::PeerClosed => false,
+            _ if plain.is_none() => true,
             _ => return Err(Error::General("the TLS connection cannot send now".into())),
+        };
+        carry.drain(..used);
+        if done {
+            return Ok(());
         }
     }
 }

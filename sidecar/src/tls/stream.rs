@@ -268,7 +268,7 @@ impl<S: Stream> AsyncWrite for TlsStream<S> {
         ready!(this.poll_send(cx))?;
         let n = data.len().min(WRITE_BYTES);
         SCRATCH.with_borrow_mut(|scratch| {
-            this.conn.seal(&data[..n], &mut scratch.output).map_err(io::Error::other)?;
+            this.conn.seal(&mut this.carry, &data[..n], &mut scratch.output).map_err(io::Error::other)?;
             this.send_or_keep(cx, &mut scratch.output)
         })?;
         Poll::Ready(Ok(n))
@@ -285,7 +285,7 @@ impl<S: Stream> AsyncWrite for TlsStream<S> {
         if !this.write_closed {
             this.write_closed = true;
             SCRATCH.with_borrow_mut(|scratch| {
-                this.conn.close(&mut scratch.output).map_err(io::Error::other)?;
+                this.conn.close(&mut this.carry, &mut scratch.output).map_err(io::Error::other)?;
                 this.send_or_keep(cx, &mut scratch.output)
             })?;
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response, StatusCode};
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -105,8 +106,11 @@ impl<N: Net> Upstream<N> {
         self.dialer.dial().await
     }
 
-    /// Sends an ordinary request, over a connection that was kept if there is one. Nothing that the app may have
-    /// seen is sent twice: only a request that was never started on a kept connection goes to another one.
+    /// Sends an ordinary request, over a connection that was kept if there is one.
+    ///
+    /// A kept connection may have been closed by the app a moment ago. A request that was not begun on it goes to
+    /// another one; so does a safe one without a body (RFC 9110 §9.2.1) that got not a byte of an answer, as RFC 9112
+    /// §9.3.1 allows. Nothing else that the app may have seen is sent twice.
     ///
     /// The lease goes back to the pool when the answer's body is over.
     pub async fn send(&self, mut request: Request<RequestBody>) -> Result<(Response<Incoming>, Lease), SendError> {
@@ -116,6 +120,7 @@ impl<N: Net> Upstream<N> {
                 Some(sender) => (sender, true),
                 None => (self.connect().await?, false),
             };
+            let again = if kept { repeatable(&request) } else { None };
             let answer = sender.try_send_request(request);
             tokio::pin!(answer);
             let outcome = loop {
@@ -135,13 +140,17 @@ impl<N: Net> Upstream<N> {
             };
             match outcome {
                 Ok(response) => return Ok((response, Lease::new(&self.pool, sender))),
-                Err(mut failed) => match failed.take_message() {
-                    Some(unsent) if kept => request = unsent,
-                    _ => {
+                Err(mut failed) => {
+                    let unsent = failed.take_message().filter(|_| kept);
+                    let error = failed.into_error();
+                    // A connection that closed before the first byte of an answer; anything later is an answer.
+                    let unanswered = error.is_closed() || error.is_incomplete_message() || error.is_canceled();
+                    let Some(once_more) = unsent.or(again.filter(|_| unanswered || is_io(&error))) else {
                         let fault = upload.state().fault;
-                        return Err(fault.map_or_else(|| SendError::Broken(failed.into_error()), SendError::Body));
-                    }
-                },
+                        return Err(fault.map_or(SendError::Broken(error), SendError::Body));
+                    };
+                    request = once_more;
+                }
             }
         }
     }
@@ -170,4 +179,23 @@ impl<N: Net> Upstream<N> {
         });
         Ok(sender)
     }
+}
+
+/// The same request again, if it does no harm to send it twice.
+fn repeatable(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
+    if !request.method().is_safe() || !request.body().is_end_stream() {
+        return None;
+    }
+    let mut copy = Request::new(RequestBody::none());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    // The case of the header names is in there.
+    *copy.extensions_mut() = request.extensions().clone();
+    Some(copy)
+}
+
+/// Whether the socket failed, as it does when the app resets a connection that it has closed.
+fn is_io(error: &hyper::Error) -> bool {
+    std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<io::Error>)
 }

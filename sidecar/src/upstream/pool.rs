@@ -24,6 +24,15 @@ pub(super) struct Pool {
     filled: Arc<Notify>,
 }
 
+/// When a pool has to be looked at again.
+enum Expiry {
+    At(Instant),
+    /// When something is put in.
+    Empty,
+    /// Never: nobody holds the pool any more.
+    Gone,
+}
+
 impl Pool {
     pub(super) fn new(capacity: usize, timeout: Duration) -> Arc<Self> {
         Arc::new(Self { idle: Mutex::default(), capacity, timeout, filled: Arc::default() })
@@ -55,21 +64,22 @@ impl Pool {
     pub(super) async fn expire(self: Arc<Self>) {
         let (pool, filled) = (Arc::downgrade(&self), Arc::clone(&self.filled));
         drop(self);
-        while let Some(wait) = Self::next_expiry(&pool) {
-            match wait {
-                Some(at) => sleep_until(at).await,
-                None => filled.notified().await,
+        loop {
+            match Self::next_expiry(&pool) {
+                Expiry::At(at) => sleep_until(at).await,
+                Expiry::Empty => filled.notified().await,
+                Expiry::Gone => return,
             }
         }
     }
 
-    /// Drops what has expired; then when to look again, `None` inside for an empty pool. `None` when the pool is gone.
-    fn next_expiry(pool: &Weak<Self>) -> Option<Option<Instant>> {
-        let pool = pool.upgrade()?;
+    /// Drops what has expired; then, when to look again.
+    fn next_expiry(pool: &Weak<Self>) -> Expiry {
+        let Some(pool) = pool.upgrade() else { return Expiry::Gone };
         let now = Instant::now();
         let mut idle = pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|c| !c.sender.is_closed() && now.duration_since(c.since) < pool.timeout);
-        Some(idle.front().map(|oldest| oldest.since + pool.timeout))
+        idle.front().map_or(Expiry::Empty, |oldest| Expiry::At(oldest.since + pool.timeout))
     }
 }
 

@@ -1,17 +1,17 @@
 //! What the client hears when something is missing, full or too large, and what the app hears when the client
 //! leaves (promise 20).
 
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use outrigger_tests::app::free_addr;
-use outrigger_tests::wire::get;
+use outrigger_tests::app::Reserved;
+use outrigger_tests::http::get;
 use outrigger_tests::ws::{CLOSE, TEXT, switching, upgrade};
 use outrigger_tests::{App, End, Frame, PATIENCE, Sidecar};
 
 #[test]
 fn b20_an_app_that_is_down_gets_502_at_once() {
-    let launch = Sidecar::before(free_addr()).http().https().flag("--proxy-connect-timeout", "60s");
+    let down = Reserved::new();
+    let launch = Sidecar::before(down.addr()).http().https().flag("--proxy-connect-timeout", "60s");
     let sidecar = launch.start();
     for request in [get("/", &[]), upgrade("/", &[])] {
         for scheme in ["http", "https"] {
@@ -180,14 +180,11 @@ fn b20_a_client_that_leaves_a_download_stops_the_app() {
 
 #[test]
 fn b20_an_app_that_comes_back_is_used_at_once() {
-    let addr = free_addr();
-    let sidecar = Sidecar::before(addr).http().start();
+    let down = Reserved::new();
+    let sidecar = Sidecar::before(down.addr()).http().start();
     let mut client = sidecar.client();
     client.ask(&get("/", &[])).expect(502);
-    let Ok(listener) = TcpListener::bind(addr) else {
-        // Somebody else took the port between the two lines: nothing can be said.
-        return;
-    };
+    let listener = down.listen();
     let app = std::thread::spawn(move || {
         let (tcp, _) = listener.accept().expect("the sidecar dials");
         let mut conn = outrigger_tests::Wire::over(Box::new(tcp), None);

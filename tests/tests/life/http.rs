@@ -5,7 +5,8 @@ use std::sync::mpsc::channel;
 use std::thread;
 
 use outrigger_tests::app::response;
-use outrigger_tests::wire::get;
+use outrigger_tests::http::get;
+use outrigger_tests::ws::{switching, upgrade};
 use outrigger_tests::{App, Sidecar};
 
 const MIB: usize = 1 << 20;
@@ -233,6 +234,25 @@ fn http_a_length_beside_chunks_never_reaches_the_app() {
     for request in app.seen().iter().flat_map(|conn| &conn.requests) {
         let framings = request.all("content-length").len() + request.all("transfer-encoding").len();
         assert_eq!(framings, 1, "{request:?}");
+    }
+}
+
+#[test]
+fn http_headers_of_the_configuration_are_on_every_answer() {
+    let app = App::scripted(|conn| {
+        while let Some(request) = conn.request() {
+            match request.get("upgrade") {
+                Some(_) => conn.send(switching(&request, &["Server: app"])),
+                None => conn.send(response(200, &["Server: app"], "ok")),
+            }
+        }
+    });
+    let launch = Sidecar::before(app.addr()).http().flag("--add-header", "X-Served-By: outrigger");
+    let sidecar = launch.flag("--more-set-headers", "Server: outrigger").start();
+    for (request, status) in [(get("/", &[]), 200), (upgrade("/", &[]), 101)] {
+        let head = sidecar.client().ask(&request).expect(status).head;
+        assert_eq!(head.all("server"), ["outrigger"], "{head:?}");
+        assert_eq!(head.all("x-served-by"), ["outrigger"], "{head:?}");
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 use std::time::Instant;
 
 use outrigger_tests::app::response;
-use outrigger_tests::wire::get;
+use outrigger_tests::http::get;
 use outrigger_tests::ws::CLOSE;
 use outrigger_tests::{App, End, Frame, PATIENCE, Sidecar};
 use rustix::process::Signal;

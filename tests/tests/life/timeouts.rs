@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use outrigger_tests::wire::get;
+use outrigger_tests::http::get;
 use outrigger_tests::ws::{CLOSE, upgrade};
 use outrigger_tests::{App, End, Sidecar, Wire};
 
@@ -143,8 +143,7 @@ fn b19_an_idle_close_carries_a_close_frame_each_way() {
     assert_eq!(frame.opcode, CLOSE, "{frame:?}");
     assert!(frame.close_code().is_some(), "a Close with a code expected: {frame:?}");
     assert!(start.elapsed() > SHORT / 2, "closed after {:?} already", start.elapsed());
-    let request = app.request(0).raw.len();
-    app.wait("a Close", |seen| (*seen[0].bytes.get(request)? == 0x88).then_some(()));
+    app.wait_close();
     let line = sidecar.session_ended();
     assert!(line["cause"].as_str().is_some_and(|cause| cause.contains("idle")), "{line}");
 }

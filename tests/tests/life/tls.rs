@@ -1,6 +1,6 @@
 //! TLS towards the client and towards the app (promise 22).
 
-use outrigger_tests::wire::get;
+use outrigger_tests::http::get;
 use outrigger_tests::ws::{CLOSE, upgrade};
 use outrigger_tests::{App, Authority, End, Frame, Launch, Sidecar, Wire};
 use rustls::ProtocolVersion::{TLSv1_2, TLSv1_3};

@@ -1,7 +1,7 @@
 //! What goes through and what is changed on the way (promises 8, 10, 11).
 
 use outrigger_tests::app::response;
-use outrigger_tests::wire::get;
+use outrigger_tests::http::get;
 use outrigger_tests::ws::{BINARY, CLOSE, TEXT, upgrade};
 use outrigger_tests::{App, Frame, Head, Sidecar};
 
@@ -264,7 +264,7 @@ fn b11_rsv1_from_the_client_without_negotiation_is_a_protocol_error() {
         client.open("/", offered);
         client.send(Frame { rsv: 4, ..Frame::client(TEXT, "deflated") }.bytes());
         client.expect_close(1002);
-        assert_app_got_only_a_close(&app);
+        assert_eq!(app.wait_frame("a Close", |frame| frame.opcode == CLOSE), [app.wait_close()]);
     }
 }
 
@@ -276,7 +276,7 @@ fn b11_rsv2_is_a_protocol_error_even_with_permessage_deflate() {
     client.open("/", &[DEFLATE]);
     client.send(Frame { rsv: 2, ..Frame::client(TEXT, "reserved") }.bytes());
     client.expect_close(1002);
-    assert_app_got_only_a_close(&app);
+    assert_eq!(app.wait_frame("a Close", |frame| frame.opcode == CLOSE), [app.wait_close()]);
 }
 
 #[test]
@@ -288,23 +288,7 @@ fn b11_rsv1_from_the_app_without_negotiation_is_a_protocol_error() {
     client.send(Frame::client(TEXT, "go on").bytes());
     let frame = client.frame();
     assert_eq!(frame.opcode, CLOSE, "the client is owed a Close, not {frame:?}");
-    let close = app.wait("a Close 1002", |seen| {
-        let bytes = &seen[0].bytes[seen[0].requests[0].raw.len()..];
-        let after = bytes.get(Frame::client(TEXT, "go on").bytes().len()..)?;
-        (after.len() >= 8).then(|| after.to_vec())
-    });
-    assert_eq!(close[0], 0x88, "a Close frame expected: {close:?}");
-    assert_eq!([close[6] ^ close[2], close[7] ^ close[3]], 1002u16.to_be_bytes(), "{close:?}");
-}
-
-/// The app's connection carries the upgrade and then one masked Close, nothing else.
-fn assert_app_got_only_a_close(app: &App) {
-    let after = app.wait("a Close", |seen| {
-        let conn = seen.first()?;
-        let after = conn.bytes.get(conn.requests.first()?.raw.len()..)?;
-        (after.len() >= 2).then(|| after.to_vec())
-    });
-    assert_eq!((after[0], after[1] & 0x80), (0x88, 0x80), "a masked Close expected: {after:?}");
+    assert_eq!(app.wait_close().close_code(), Some(1002));
 }
 
 /// What a client that wants to be somebody else sends; the truth when it comes from a trusted proxy.

@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use outrigger_tests::app::response;
-use outrigger_tests::wire::{find, get};
+use outrigger_tests::http::{find, get};
 use outrigger_tests::ws::{BINARY, CLOSE, KEY, TEXT, accept_for, switching, upgrade};
 use outrigger_tests::{App, End, Frame, Sidecar, Wire};
 

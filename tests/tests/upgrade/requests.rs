@@ -1,6 +1,6 @@
 //! Which requests are upgrades, and which are refused (promises 4, 5, 7, 9).
 
-use outrigger_tests::wire::get;
+use outrigger_tests::http::get;
 use outrigger_tests::ws::{KEY, key_line, upgrade};
 use outrigger_tests::{App, Sidecar};
 

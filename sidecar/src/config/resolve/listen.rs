@@ -28,9 +28,9 @@ pub(super) fn listeners(reader: &mut Reader) -> Vec<Found<Listener>> {
         reader.report.fault(&reader.place("listen"), "is an empty list, so no client could connect", advice);
     }
     for (i, later) in listeners.iter().enumerate() {
-        let taken = |earlier: &&Found<Listener>| earlier.value.addr == later.value.addr && later.value.addr.port() != 0;
-        if listeners[..i].iter().any(|earlier| taken(&earlier)) {
-            let problem = format!("{} has a listener already", later.value.addr);
+        let addr = later.value.addr;
+        if addr.port() != 0 && listeners[..i].iter().any(|earlier| earlier.value.addr == addr) {
+            let problem = format!("{addr} has a listener already");
             reader.report.fault(&later.place, problem, "remove one of the two, or give it another port");
         }
     }
