@@ -138,6 +138,7 @@ fn check_counts(session: &Session, from: Side, reading: &Reading) {
         data[2] += u64::from(first % 16 == CONTINUATION || first < 128);
     }
     assert_eq!((stats.frames, [stats.text, stats.binary, stats.fragments]), (frames, data));
-    let control = [count(|frame| frame.opcode == PING), count(|frame| frame.opcode == PONG), count(|f| f.opcode == CLOSE)];
+    let control =
+        [count(|frame| frame.opcode == PING), count(|frame| frame.opcode == PONG), count(|f| f.opcode == CLOSE)];
     assert_eq!([stats.pings, stats.pongs, stats.closes], control);
 }
