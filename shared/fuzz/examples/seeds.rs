@@ -43,6 +43,7 @@ fn streams(from: Side) -> Vec<Stream> {
         [&[FIN | BINARY, mask | length][..], bytes, &[1, 2, 3, 4]].concat()
     };
     let unfinished = frame(from, TEXT, b"unfinished");
+    let at_limit = frame(from, FIN | BINARY, &vec![1; if from == Side::Client { 4096 - 8 } else { 4096 - 4 }]);
     let message = [
         text(from, b"hello"),
         frame(from, BINARY, b"first"),
@@ -65,9 +66,9 @@ fn streams(from: Side) -> Vec<Stream> {
         plain("everything", message.clone()),
         ("everything-by-byte", false, &[0], message.clone()),
         ("everything-in-pieces", false, &[2, 0, 12, 4, 40], message),
-        plain("held-to-the-limit", frame(from, FIN | BINARY, &[1; 4096 - 8])),
+        ("held-at-the-limit", false, &[90], at_limit[..1000].to_vec()),
         ("streamed", false, &[90, 128], frame(from, FIN | BINARY, &[1; 4096])),
-        ("streamed-cut", false, &[90], frame(from, BINARY, &[1; 4097])[..200].to_vec()),
+        ("streamed-cut", false, &[90], frame(from, BINARY, &[1; 4097])[..1000].to_vec()),
         plain("64-bit-length", header(FIN | BINARY, from == Side::Client, 70_000)),
         plain("63-bit-length", long_form(127, &(i64::MAX as u64).to_be_bytes())),
         ("deflate", true, &[], frame(from, FIN | RSV1 | TEXT, b"compressed")),
