@@ -1,6 +1,6 @@
 // One fuzzing client for each way to the echo server, all at once; then the comparison. See `run`.
 import { execFileSync, spawn } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { compare, table } from "./compare.mjs";
@@ -75,20 +75,22 @@ function runSuite(way, url, cases, limit) {
   const servers = [{ agent: way, url }];
   writeFileSync(spec, JSON.stringify({ outdir, servers, cases, "exclude-cases": [], "exclude-agent-cases": {} }));
   const began = Date.now();
-  const suite = start(WSTEST, ["--mode", "fuzzingclient", "--spec", spec], { cwd: REPORT });
-  const output = [];
-  for (const stream of [suite.stdout, suite.stderr]) stream.on("data", (data) => output.push(data));
+  // Straight to a file, where a long run can be watched.
+  const log = join(REPORT, `${way}.log`);
+  const file = openSync(log, "w");
+  const suite = start(WSTEST, ["--mode", "fuzzingclient", "--spec", spec], { cwd: REPORT, stdio: ["ignore", file, file] });
+  closeSync(file);
   const timer = setTimeout(() => fail(`${way}: not done within ${limit} ms`), limit);
   return new Promise((resolve) => {
     suite.on("close", (code) => {
       clearTimeout(timer);
-      writeFileSync(join(REPORT, `${way}.log`), Buffer.concat(output));
-      if (code !== 0) fail(`${way}: the suite exited with ${code}:\n${Buffer.concat(output).toString().slice(-2000)}`);
-      const announced = Buffer.concat(output).toString().match(/will run (\d+) test cases/)?.[1];
+      const output = readFileSync(log, "utf8");
+      if (code !== 0) fail(`${way}: the suite exited with ${code}:\n${output.slice(-2000)}`);
+      const announced = output.match(/will run (\d+) test cases/)?.[1];
       const verdicts = JSON.parse(readFileSync(join(outdir, "index.json")))[way];
       // It exits with 0 even when it could not connect.
       const count = Object.keys(verdicts).length;
-      if (count !== Number(announced)) fail(`${way}: ${count} of ${announced} cases were run; see report/${way}.log`);
+      if (count !== Number(announced)) fail(`${way}: ${count} of ${announced} cases were run; see ${log}`);
       const seconds = Math.round((Date.now() - began) / 1000);
       console.log(`${way}: ${count} cases in ${seconds} s`);
       resolve({ verdicts, seconds });
