@@ -52,7 +52,7 @@ export function table(ways, worse, exceptions) {
     "",
     regressions.length > 0 ? "Worse through the proxy than directly:" : "No case is worse through the proxy than directly.",
     ...(regressions.length > 0 ? ["", ...regressions.map(describe)] : []),
-    ...(known.length > 0 ? ["", "Known, and no failures:", "", ...known] : []),
+    ...(known.length > 0 ? ["", "Known exceptions:", "", ...known] : []),
     "",
   ].join("\n");
 }
