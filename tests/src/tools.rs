@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::sidecar::binary;
+
 /// How long a whole conversation of a foreign client may take; a browser starts slowly on a busy machine.
 pub const TOOL_PATIENCE: Duration = Duration::from_mins(2);
 
@@ -47,6 +49,17 @@ pub fn python(script: &str) -> Option<Command> {
 pub fn curl() -> Option<Command> {
     let mut command = Command::new(on_path("curl").or_else(|| missing("curl is not installed"))?);
     command.args(["--silent", "--show-error", "--noproxy", "*", "--max-time", "60"]);
+    Some(command)
+}
+
+/// The same for `tests/autobahn/run`, against the executable under test.
+pub fn autobahn() -> Option<Command> {
+    node("ws-server.mjs")?;
+    if !folder().join(".venv27/installed").is_file() {
+        return missing("tests/.venv27 is not installed, for which a Python 2.7 is needed");
+    }
+    let mut command = Command::new(folder().join("autobahn/run"));
+    command.env("OUTRIGGER_BIN", binary());
     Some(command)
 }
 

@@ -28,27 +28,37 @@ pub(crate) fn decode(mut stream: &[u8]) -> (Vec<Frame>, &[u8]) {
     (frames, stream)
 }
 
-fn decode_one(stream: &[u8]) -> Option<(Frame, usize)> {
-    let number = |range: std::ops::Range<usize>| {
-        stream.get(range).map(|bytes| bytes.iter().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte)))
-    };
-    let first = *stream.first()?;
-    let second = *stream.get(1)?;
-    let (mut at, len) = match second % 128 {
-        126 => (4, number(2..4)?),
-        127 => (10, number(2..10)?),
-        short => (2, u64::from(short)),
-    };
+/// The first frame, and its length on the wire; `None` if it is not all there.
+pub(crate) fn decode_one(stream: &[u8]) -> Option<(Frame, usize)> {
+    let len = usize::try_from(declared_len(stream)?).ok()?;
+    let whole = stream.get(..len)?;
+    let (first, second) = (whole[0], whole[1]);
     let masked = second >= 128;
-    let mut key = [0; 4];
-    if masked {
-        key.copy_from_slice(stream.get(at..at + 4)?);
-        at += 4;
-    }
-    let end = at.checked_add(usize::try_from(len).ok()?)?;
-    let payload = stream.get(at..end)?.iter().enumerate().map(|(i, byte)| byte ^ key[i % 4]).collect();
+    let (key, payload) = whole[2 + length_bytes(second)..].split_at(if masked { 4 } else { 0 });
+    let payload = payload.iter().enumerate().map(|(i, byte)| byte ^ key.get(i % 4).unwrap_or(&0)).collect();
     let frame = Frame { fin: first >= 128, rsv: first / 16 % 8, opcode: first % 16, masked, payload };
-    Some((frame, end))
+    Some((frame, len))
+}
+
+/// The length of the first frame on the wire, by its header; `None` if that is not all there.
+pub(crate) fn declared_len(stream: &[u8]) -> Option<u64> {
+    let second = *stream.get(1)?;
+    let extended = stream.get(2..2 + length_bytes(second))?;
+    let payload = if extended.is_empty() { u64::from(second % 128) } else { number(extended) };
+    let header = 2 + extended.len() + if second >= 128 { 4 } else { 0 };
+    (stream.len() >= header).then(|| payload.saturating_add(header as u64))
+}
+
+fn length_bytes(second: u8) -> usize {
+    match second % 128 {
+        126 => 2,
+        127 => 8,
+        _ => 0,
+    }
+}
+
+pub(crate) fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
 
 /// A frame as a peer on that side sends it, with the masking key that its direction asks for.
