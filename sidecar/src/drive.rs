@@ -143,6 +143,8 @@ pub(crate) struct Drive<S> {
     ending: Ending,
     account: Account,
     begun: bool,
+    /// Something happened in this pass over both sides after which the other parts of it may go on.
+    again: bool,
 }
 
 impl<S: Stream> Drive<S> {
@@ -166,6 +168,7 @@ impl<S: Stream> Drive<S> {
             ending,
             account,
             begun: false,
+            again: false,
         }
     }
 }
@@ -193,16 +196,22 @@ impl<S: Stream> Drive<S> {
         self.asked_to_close(cx, now);
         let mut reads = 0;
         loop {
-            let mut moved = self.pull(cx, Side::Client, buffer, now, &mut reads);
-            moved |= self.pull(cx, Side::App, buffer, now, &mut reads);
+            // Each of these goes on until it has to wait and its waker is set. So bytes that merely went through need
+            // no second look; whatever may let the other ones go on sets `again`.
+            self.again = false;
+            let before = reads;
+            let refused = self.pull(cx, Side::Client, buffer, now, &mut reads);
+            self.pull(cx, Side::App, buffer, now, &mut reads);
+            // What the app sent may be why the client is to be read again, its Close for one.
+            self.again |= refused && reads > before;
             // Behind the reads: what came in time counts, also when this process was held up.
             if self.relay.deadline().is_some_and(|at| at <= now) {
                 self.with_events(|relay, events| relay.handle_timeout(now, events));
                 self.inject(cx, now);
-                moved = true;
+                self.again = true;
             }
             for side in Side::BOTH {
-                moved |= self.push(cx, side, now);
+                self.push(cx, side, now);
             }
             if self.relay.end().is_some() && self.all_out(now) {
                 self.account.close(&self.relay);
@@ -212,7 +221,7 @@ impl<S: Stream> Drive<S> {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            if !moved {
+            if !self.again {
                 if !self.arm(cx) {
                     return Poll::Pending;
                 }
@@ -265,18 +274,18 @@ impl<S: Stream> Drive<S> {
         self.inject(cx, now);
     }
 
-    /// Reads from a side for as long as the relay lets it, and passes on what it says. `true` when anything happened.
+    /// Reads from a side for as long as the relay lets it, and passes on what it says. `true` when it was the relay
+    /// that ended it: then nothing wakes this task when there is more to read.
     fn pull(&mut self, cx: &mut Context<'_>, from: Side, buffer: &mut [u8], now: Micros, reads: &mut usize) -> bool {
-        let mut moved = false;
         while *reads < READS_PER_TURN {
             let waiting = self.port(from.peer()).waiting();
             if self.port(from).unreadable {
-                break;
+                return false;
             }
             let may_read = self.relay.may_read(from, waiting, now);
             self.tell_backpressure(from, !may_read && self.relay.may_read(from, 0, now));
             if !may_read {
-                break;
+                return true;
             }
             let port = self.port(from);
             let held = port.held.len();
@@ -288,6 +297,7 @@ impl<S: Stream> Drive<S> {
                 Poll::Ready(Ok(())) if fresh.filled().is_empty() => {
                     self.with_events(|relay, events| relay.eof(from, now, events));
                     self.inject(cx, now);
+                    self.again = true;
                 }
                 Poll::Ready(Ok(())) => {
                     let end = held + fresh.filled().len();
@@ -296,9 +306,8 @@ impl<S: Stream> Drive<S> {
                 }
             }
             *reads += 1;
-            moved = true;
         }
-        moved
+        false
     }
 
     /// Accounts for a side that is read no further because the other one takes nothing, and for the end of that.
@@ -333,6 +342,7 @@ impl<S: Stream> Drive<S> {
         for to in Side::BOTH {
             while let Some(frame) = self.with_events(|relay, events| relay.poll_transmit(to, now, events)) {
                 self.send(cx, to, &frame, now);
+                self.again = true;
             }
         }
     }
@@ -346,32 +356,29 @@ impl<S: Stream> Drive<S> {
         }
     }
 
-    /// Writes what waits for a side, then shuts its write half down if the relay says so. `true` when anything happened.
-    fn push(&mut self, cx: &mut Context<'_>, to: Side, now: Micros) -> bool {
+    /// Writes what waits for a side, then shuts its write half down if the relay says so.
+    fn push(&mut self, cx: &mut Context<'_>, to: Side, now: Micros) {
         let port = self.port(to);
         if port.unwritable || port.finished {
-            return false;
+            return;
         }
         let Ok(took) = port.drain(cx) else {
-            self.write_failed(cx, to, now);
-            return true;
+            return self.write_failed(cx, to, now);
         };
         if took {
             let left = port.waiting();
             self.relay.write_progress(to, now, left);
+            self.again = true;
         }
         let port = self.port(to);
         if !port.flushed() || self.relay.write_half(to) == WriteHalf::Open {
-            return took;
+            return;
         }
         let port = self.port(to);
-        match Pin::new(&mut port.io).poll_shutdown(cx) {
-            Poll::Pending => took,
-            Poll::Ready(_) => {
-                // A failure says that the peer is gone, which reading tells as well, and with its cause.
-                port.finished = true;
-                true
-            }
+        if Pin::new(&mut port.io).poll_shutdown(cx).is_ready() {
+            // A failure says that the peer is gone, which reading tells as well, and with its cause.
+            port.finished = true;
+            self.again = true;
         }
     }
 
@@ -381,6 +388,7 @@ impl<S: Stream> Drive<S> {
         self.port(side).unreadable = true;
         self.with_events(|relay, events| relay.failed(side, now, events));
         self.inject(cx, now);
+        self.again = true;
     }
 
     /// The socket takes no more bytes. What its peer sent before may still be there to be read, its Close among it.
@@ -388,6 +396,7 @@ impl<S: Stream> Drive<S> {
         self.port(to).give_up_writing();
         self.with_events(|relay, events| relay.write_failed(to, now, events));
         self.inject(cx, now);
+        self.again = true;
     }
 
     fn port(&mut self, side: Side) -> &mut Port<S> {

@@ -231,6 +231,7 @@ impl Relay {
 
     /// Whether that side's write half may be shut down behind what is pending. The client's as soon as Closes were
     /// exchanged with it; the app's when the app closed, or cannot be expected to: a server closes first (§7.1.1).
+    /// Not inside a frame that is still being forwarded to it, though: its end belongs to it.
     pub(super) fn wrote_all(&self, to: Side) -> bool {
         let half = self.half(to);
         let exchanged = half.is_served()
@@ -238,7 +239,7 @@ impl Relay {
                 Side::Client => half.is_silenced(),
                 Side::App => half.finished() || half.given_up,
             };
-        half.truncated || exchanged
+        half.truncated || (exchanged && self.at_boundary(to))
     }
 
     /// Puts a Close in line for that side, if it may still get one.

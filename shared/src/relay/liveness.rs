@@ -91,16 +91,17 @@ impl Relay {
 
     fn probe_and_release(&mut self, now: Micros, events: &mut dyn FnMut(Event)) {
         for side in Side::BOTH {
-            let half = self.half(side);
-            if half.probe == Probe::Off && self.probe_ends(half).is_some_and(|deadline| deadline <= now) {
-                self.half_mut(side).probe = Probe::Due;
-            }
+            // Released first: that is when its silence begins to count.
             let half = &mut self.halves[side as usize];
             if half.limited && half.ready_at(&self.policy) <= now {
                 half.refill(&self.policy, now);
                 half.limited = false;
                 half.released_at = now;
                 events(Event::RateLimited { from: side, on: false });
+            }
+            let half = self.half(side);
+            if half.probe == Probe::Off && self.probe_ends(half).is_some_and(|deadline| deadline <= now) {
+                self.half_mut(side).probe = Probe::Due;
             }
         }
     }
