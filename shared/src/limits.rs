@@ -45,7 +45,7 @@ impl Default for Policy {
             close_timeout: Duration::from_secs(5),
             max_message_size: Some(64 << 20),
             max_frame_size: None,
-            max_fragments: Some(65_536),
+            max_fragments: Some(131_072),
             message_rate: None,
             byte_rate: None,
             over_rate: OverRate::Slow,

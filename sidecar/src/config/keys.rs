@@ -250,7 +250,7 @@ const SESSION: &[Key] = &[
     Key::new(
         "max_fragments",
         Kind::Count { from: 1, to: 1 << 31 },
-        "65536",
+        "131072",
         "Most fragments in one message; then Close 1009.",
     )
     .words(OFF),

@@ -1,12 +1,11 @@
 //! The proxies under comparison: found, configured alike, started, stopped.
 
 use std::fs::File;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use outrigger_tests::app::free_addr;
 use outrigger_tests::sidecar::NAME;
 use outrigger_tests::{Authority, Identity, PATIENCE, Scratch};
 use rustix::process::{Pid, Signal, kill_process};
@@ -220,4 +219,10 @@ fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let dirs = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
     dirs.map(|dir| dir.join(name)).find(|candidate| candidate.is_file())
+}
+
+/// An address that was free a moment ago, for programs that cannot pick their own port and say which.
+fn free_addr() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    listener.local_addr().expect("a bound socket")
 }

@@ -37,7 +37,7 @@ fn defaults() {
         keepalive: Keepalive { client: ping, app: ping, pong_timeout: Duration::from_secs(20) },
         max_message: Some(64 << 20),
         max_frame: None,
-        max_fragments: Some(65_536),
+        max_fragments: Some(131_072),
         rates: Rates { messages: None, bytes: None, over: OverRate::Slow },
         lifetime: None,
         write_buffer: 64 << 10,
