@@ -21,8 +21,8 @@ use crate::transport::Transport;
 
 /// Bytes taken from a socket at once.
 const READ_BYTES: usize = 64 * 1024;
-/// Reads of one session in a row, both directions, before others of its thread get their turn.
-const READS_PER_TURN: usize = 32;
+/// Reads of one side in a row before the other side, and other sessions of the thread, get their turn.
+const READS_PER_TURN: usize = 16;
 
 thread_local! {
     /// The start of a frame whose rest has not come goes in front of what is read next.
@@ -194,16 +194,16 @@ impl<S: Stream> Drive<S> {
             self.begin(cx, now);
         }
         self.asked_to_close(cx, now);
-        let mut reads = 0;
+        let (mut of_client, mut of_app) = (0, 0);
         loop {
             // Each of these goes on until it has to wait and its waker is set. So bytes that merely went through need
             // no second look; whatever may let the other ones go on sets `again`.
             self.again = false;
-            let before = reads;
-            let refused = self.pull(cx, Side::Client, buffer, now, &mut reads);
-            self.pull(cx, Side::App, buffer, now, &mut reads);
+            let before = of_app;
+            let refused = self.pull(cx, Side::Client, buffer, now, &mut of_client);
+            self.pull(cx, Side::App, buffer, now, &mut of_app);
             // What the app sent may be why the client is to be read again, its Close for one.
-            self.again |= refused && reads > before;
+            self.again |= refused && of_app > before;
             // Behind the reads: what came in time counts, also when this process was held up.
             if self.relay.deadline().is_some_and(|at| at <= now) {
                 self.with_events(|relay, events| relay.handle_timeout(now, events));
@@ -217,7 +217,7 @@ impl<S: Stream> Drive<S> {
                 self.account.close(&self.relay);
                 return Poll::Ready(());
             }
-            if reads >= READS_PER_TURN {
+            if of_client.max(of_app) >= READS_PER_TURN {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }

@@ -39,7 +39,7 @@ fn run(config: &Config, warnings: &[Finding]) -> ExitCode {
     let net = TokioNet;
     let crypto = Crypto::new(net);
     let outcome = runtime(config.worker_threads).and_then(|runtime| {
-        runtime.block_on(async {
+        let outcome = runtime.block_on(async {
             let (stop, hurry) = (interrupted(1)?, interrupted(2)?);
             let started = async {
                 let tls = config.tls.as_ref().map(|files| ServerSide::load(files, &crypto)).transpose()?;
@@ -57,7 +57,10 @@ fn run(config: &Config, warnings: &[Finding]) -> ExitCode {
                     Ok(ExitCode::from(if error.is_config() { cli::USAGE } else { 1 }))
                 }
             }
-        })
+        });
+        // A name that is still being looked up is not waited for.
+        runtime.shutdown_background();
+        outcome
     });
     outcome.unwrap_or_else(|error| {
         tracing::error!("the runtime cannot start: {error}");

@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,9 +13,12 @@ use std::time::SystemTime;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixStream};
+use tokio::sync::Semaphore;
 
 /// Connections that the kernel may hold ready for `accept`; the kernel's own `somaxconn` caps it further.
 const LISTEN_BACKLOG: u32 = 4096;
+/// Names looked up at once; more wait for their turn.
+const MAX_LOOKUPS: usize = 16;
 
 /// Where a stream socket can be dialled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +85,10 @@ impl Net for TokioNet {
 
     async fn bind(&self, addr: SocketAddr) -> io::Result<TokioListener> {
         let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        if addr.is_ipv6() {
+            // As in nginx: `[::]` is IPv6 alone, so that it can stand beside `0.0.0.0`.
+            rustix::net::sockopt::set_ipv6_v6only(&socket, true)?;
+        }
         // A restart must not wait for the last process's connections to leave TIME_WAIT.
         socket.set_reuseaddr(true)?;
         socket.bind(addr)?;
@@ -100,7 +107,17 @@ impl Net for TokioNet {
     }
 
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+        static LOOKUPS: Semaphore = Semaphore::const_new(MAX_LOOKUPS);
+        let place = LOOKUPS.acquire().await.expect("the semaphore is never closed");
+        let host = host.to_owned();
+        // The resolver blocks and cannot be stopped: its place is free when it is done, not when nobody waits for it
+        // any more. So a resolver that hangs costs this many threads and no more.
+        let lookup = tokio::task::spawn_blocking(move || {
+            let found = (host.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>);
+            drop(place);
+            found
+        });
+        let found = lookup.await.map_err(io::Error::other)??;
         if found.is_empty() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
         }

@@ -79,7 +79,9 @@ impl<N: Net> Server<N> {
             config.dial.clone(),
         );
         if let Target::Tcp { host, .. } = &config.upstream.target {
-            upstream.check_name().await.map_err(|why| StartError::Resolve { host: host.clone(), why })?;
+            let check = timeout(config.dial.connect_timeout, upstream.check_name()).await;
+            let found = check.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+            found.map_err(|why| StartError::Resolve { host: host.clone(), why })?;
         }
 
         let mut bound = Vec::new();

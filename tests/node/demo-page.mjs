@@ -43,7 +43,16 @@ const atLeast = (updates) =>
 await page.goto(url, WAIT);
 await atLeast(1);
 const early = await figures();
+const costs = await page.evaluate(() =>
+  Object.fromEntries(["push-bytes", "poll-bytes", "poll-requests"].map((id) => [id, document.getElementById(id).textContent])),
+);
 await atLeast(8);
+// Costs come from the app now and then, behind the updates that they belong to.
+await page.waitForFunction(
+  (before) => Object.entries(before).every(([id, text]) => document.getElementById(id).textContent !== text),
+  costs,
+  WAIT,
+);
 const late = await figures();
 print({
   early,

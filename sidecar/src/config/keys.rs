@@ -53,7 +53,7 @@ const ADDRESSES: &[Key] = &[
         Kind::Text(ADDRESS, "ADDRESS"),
         "http://0.0.0.0:8080",
         "Where clients connect. `http` takes HTTP and WS, `https` takes HTTP and WSS and ends TLS, `tls` \
-         ends TLS and passes the bytes on as they are. Port 0 lets the system pick.",
+         ends TLS and passes the bytes on as they are. Port 0 lets the system pick. `[::]` is IPv6 alone, as in nginx.",
     )
     .preset(&["http://0.0.0.0:8080"]),
     Key::new(
@@ -320,7 +320,12 @@ const SESSION: &[Key] = &[
         "1014",
         "The same for an app that has not sent a byte since its 101.",
     ),
-    Key::new("close_code_shutdown", Kind::CloseCode, "1012", "Close code while draining."),
+    Key::new(
+        "close_code_shutdown",
+        Kind::CloseCode,
+        "1012",
+        "Close code for sessions that are left when `shutdown_grace` is over.",
+    ),
 ];
 
 const ACCESS: &[Key] = &[
@@ -365,7 +370,7 @@ const PROCESS: &[Key] = &[
         "shutdown_grace",
         time(0, H),
         "25s",
-        "How long a drain may take, from SIGTERM; sessions get their Close spread over it, what is left is cut.",
+        "How long what is there may go on after SIGTERM; then sessions get their Close.",
     ),
     Key::new("worker_threads", Kind::Count { from: 1, to: 64 }, "1", "Threads that carry traffic."),
     Key::new(

@@ -99,7 +99,7 @@ pub struct Config {
     pub headers: ResponseHeaders,
     /// Open client connections at once; `None` derives it from the descriptor limit.
     pub max_connections: Option<usize>,
-    /// How long a drain lasts before what is left is cut.
+    /// How long what is there may go on after a signal; then it is asked to close.
     pub shutdown_grace: Duration,
     /// Threads that carry traffic; at least one.
     pub worker_threads: usize,

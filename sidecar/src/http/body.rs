@@ -36,12 +36,14 @@ pub(crate) struct Upload(Mutex<UploadState>);
 pub(crate) struct UploadState {
     pub(crate) moved: Instant,
     pub(crate) done: bool,
+    /// The client has to send more before anything can go on.
+    pub(crate) awaited: bool,
     pub(crate) fault: Option<BodyFault>,
 }
 
 impl Upload {
     fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(UploadState { moved: Instant::now(), done: false, fault: None })))
+        Arc::new(Self(Mutex::new(UploadState { moved: Instant::now(), done: false, awaited: false, fault: None })))
     }
 
     pub(crate) fn state(&self) -> UploadState {
@@ -61,23 +63,26 @@ pub struct RequestBody {
     timeout: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     upload: Arc<Upload>,
+    /// The exchange is not over before the body is, whatever the answer.
+    #[expect(dead_code, reason = "held for what its drop does")]
+    answering: Option<Arc<Answering>>,
 }
 
 impl RequestBody {
     /// At most `max` bytes, with no silence longer than `timeout`.
-    pub(super) fn new(incoming: Incoming, max: Option<u64>, timeout: Duration) -> Self {
+    pub(super) fn new(incoming: Incoming, max: Option<u64>, timeout: Duration, answering: Arc<Answering>) -> Self {
         let upload = Upload::new();
         if incoming.is_end_stream() {
             upload.update(|u| u.done = true);
         }
-        Self { incoming: Some(incoming), left: max, timeout, timer: None, upload }
+        Self { incoming: Some(incoming), left: max, timeout, timer: None, upload, answering: Some(answering) }
     }
 
     /// No body, for a request that is sent again.
     pub(crate) fn none() -> Self {
         let upload = Upload::new();
         upload.update(|u| u.done = true);
-        Self { incoming: None, left: None, timeout: Duration::ZERO, timer: None, upload }
+        Self { incoming: None, left: None, timeout: Duration::ZERO, timer: None, upload, answering: None }
     }
 
     pub(crate) fn upload(&self) -> Arc<Upload> {
@@ -97,8 +102,9 @@ impl Body for RequestBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         let this = self.get_mut();
         let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
-        match Pin::new(incoming).poll_frame(cx) {
+        match Pin::new(&mut *incoming).poll_frame(cx) {
             Poll::Pending => {
+                this.upload.update(|u| u.awaited = true);
                 let deadline = Instant::now() + this.timeout;
                 let timer = this.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
                 ready!(timer.as_mut().poll(cx));
@@ -111,7 +117,9 @@ impl Body for RequestBody {
             Poll::Ready(Some(Err(_))) => this.fail(BodyFault::ClientGone),
             Poll::Ready(Some(Ok(frame))) => {
                 this.timer = None;
-                this.upload.update(|u| u.moved = Instant::now());
+                // A body of known length is not asked for a frame behind its last.
+                let done = incoming.is_end_stream();
+                this.upload.update(|u| (u.moved, u.done, u.awaited) = (Instant::now(), done, false));
                 let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
                 match this.left.as_mut().map(|left| left.checked_sub(bytes).map(|rest| *left = rest)) {
                     Some(None) => this.fail(BodyFault::TooLarge),
@@ -134,7 +142,7 @@ impl Body for RequestBody {
 pub struct ResponseBody {
     source: Source,
     /// Says "answered" when the body is dropped.
-    answering: Option<Answering>,
+    answering: Option<Arc<Answering>>,
 }
 
 enum Source {
@@ -169,7 +177,7 @@ impl ResponseBody {
         Self { source: Source::App(FromApp { incoming, timeout, timer: None, lease }), answering: None }
     }
 
-    pub(super) fn answering(mut self, token: Answering) -> Self {
+    pub(super) fn answering(mut self, token: Arc<Answering>) -> Self {
         self.answering = Some(token);
         self
     }

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use http::header::{
-    CONNECTION, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
-    TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::uri::PathAndQuery;
 use http::{Uri, Version, request, response};
@@ -39,6 +39,10 @@ pub(super) struct Sender<'c> {
 /// Takes off what belongs to the hop: the well-known headers and those that `Connection` names.
 pub(super) fn strip_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = tokens(headers, &CONNECTION).filter_map(|t| t.parse().ok()).collect();
+    if headers.contains_key(TRANSFER_ENCODING) {
+        // It overrides the length (RFC 9112 §6.3), which would otherwise be believed once it is gone.
+        headers.remove(CONTENT_LENGTH);
+    }
     let trailers = tokens(headers, &TE).any(|t| t.eq_ignore_ascii_case("trailers"));
     for name in named.iter().chain(&HOP_BY_HOP) {
         // `Connection: host` must not take the one header off without which the request means something else.
@@ -97,7 +101,8 @@ fn forwarded(headers: &mut HeaderMap, sender: Sender<'_>) {
     let ip = sender.addr.ip().to_canonical();
     let trusted = sender.trusted.iter().any(|net| net.contains(&ip));
     if !trusted {
-        for name in [X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, FORWARDED] {
+        let said: Vec<HeaderName> = headers.keys().filter(|name| tells_of_the_client(name)).cloned().collect();
+        for name in said {
             headers.remove(name);
         }
     }
@@ -108,6 +113,11 @@ fn forwarded(headers: &mut HeaderMap, sender: Sender<'_>) {
     if let Some(host) = host {
         headers.entry(X_FORWARDED_HOST).or_insert(host);
     }
+}
+
+/// Apps take all of `X-Forwarded-*` for the proxy's word, also those that this one does not set itself.
+fn tells_of_the_client(name: &HeaderName) -> bool {
+    *name == FORWARDED || name.as_str().starts_with("x-forwarded-")
 }
 
 /// One element of `Forwarded`. A value with a colon or a bracket is quoted (RFC 7239 §4).
@@ -192,11 +202,13 @@ mod tests {
                 ("x-forwarded-proto", "http"),
                 ("x-forwarded-host", "evil"),
                 ("forwarded", "for=6.6.6.6"),
+                ("x-forwarded-user", "admin"),
             ]),
             &["198.51.100.0/24"],
         );
         assert_eq!(parts.headers["x-forwarded-for"], "192.0.2.7");
         assert_eq!(parts.headers["x-forwarded-proto"], "https");
+        assert!(!parts.headers.contains_key("x-forwarded-user"));
         assert_eq!(parts.headers["x-forwarded-host"], "a:8443");
         assert_eq!(parts.headers["forwarded"], "for=192.0.2.7;host=\"a:8443\";proto=https");
     }

@@ -4,7 +4,7 @@
 //!   byte of a further request. hyper's own `header_read_timeout` also hits an idle connection that is kept for its
 //!   next request, and says nothing to the client.
 //! - A connection idle between requests is closed after another limit.
-//! - A client that takes nothing of what it asked for is cut.
+//! - A peer that takes nothing of what it is sent is cut.
 
 use std::io;
 use std::pin::Pin;
@@ -89,7 +89,7 @@ pub(super) struct Limits {
     pub(super) write: Duration,
 }
 
-/// A client's stream with time limits.
+/// A stream with time limits.
 pub struct Guard<S> {
     io: S,
     progress: Progress,
@@ -125,6 +125,14 @@ impl<S: Stream> Guard<S> {
             write_timer: Timer::default(),
         };
         (guard, progress)
+    }
+
+    /// For a stream on which only writes have a limit.
+    pub(crate) fn for_writes(io: S, write: Duration) -> Self {
+        let unlimited = Duration::MAX;
+        let (guard, progress) = Self::new(io, Limits { header: unlimited, idle: unlimited, write });
+        progress.set(Phase::Busy);
+        guard
     }
 
     /// The stream without its limits: they end with the upgrade.
@@ -191,7 +199,7 @@ impl<S: Stream> Guard<S> {
             None => Instant::now() + self.limits.write,
         };
         if self.write_timer.passed(cx, deadline) {
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing")));
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes nothing")));
         }
         Poll::Pending
     }

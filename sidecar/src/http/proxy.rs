@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::header::{HOST, HeaderMap, SEC_WEBSOCKET_PROTOCOL};
+use http::header::{HOST, HeaderMap, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use http::{Method, Request, Response, StatusCode, Version, request};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -13,22 +13,26 @@ use hyper_util::rt::TokioIo;
 use outrigger_shared::close::CloseCode;
 use outrigger_shared::handshake::{Ask, Negotiated, check_answer, classify};
 use outrigger_shared::limits::Policy;
-use tokio::time::Instant;
+use tokio::io::AsyncWriteExt;
+use tokio::time::{Instant, timeout};
 
 use super::body::{RequestBody, ResponseBody};
 use super::forward::{Sender, mark_upgrade, to_app, to_client};
-use super::guard::Guard;
+use super::guard::{Answering, Guard};
 use super::origin;
 use super::reply::{and_close, reply};
 use super::serve::Connection;
-use crate::config::{Access, Config, HttpLimits, Inspect, ResponseHeaders};
+use crate::config::{Access, Config, HttpLimits, Inspect, ResponseHeaders, Target};
 use crate::lifecycle::{Lifecycle, Stage};
 use crate::listen::Permit;
-use crate::net::Net;
+use crate::net::{Net, Stream};
 use crate::session::{self, Account, Ending, Kind, Who};
 use crate::telemetry::Observer;
 use crate::transport::Transport;
 use crate::upstream::{SendError, Upstream};
+
+/// How long the orderly end of a connection may take that came to nothing.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Everything that all connections of the process share.
 pub struct Proxy<N> {
@@ -42,6 +46,8 @@ pub struct Proxy<N> {
     inspect: Inspect,
     policy: Arc<Policy>,
     shutdown_code: CloseCode,
+    /// The app's own name, for clients that name nobody.
+    authority: HeaderValue,
     read_timeout: Duration,
     send_timeout: Duration,
     sessions: AtomicU64,
@@ -60,6 +66,7 @@ impl<N: Net> Proxy<N> {
             inspect: config.session.inspect,
             policy: Arc::new(session::policy(&config.session, &config.dial)),
             shutdown_code: CloseCode(config.session.close_codes.shutdown),
+            authority: authority(&config.upstream.target),
             read_timeout: config.dial.read_timeout,
             send_timeout: config.dial.send_timeout,
             sessions: AtomicU64::new(1),
@@ -100,6 +107,7 @@ impl<N: Net> Proxy<N> {
         &self,
         mut request: Request<Incoming>,
         connection: &Connection,
+        answering: &Arc<Answering>,
     ) -> Response<ResponseBody> {
         let Some(permit) = &connection.permit else {
             return and_close(self.refuse(StatusCode::SERVICE_UNAVAILABLE, "There are too many connections."));
@@ -107,7 +115,7 @@ impl<N: Net> Proxy<N> {
         if *request.method() == Method::CONNECT {
             return and_close(self.refuse(StatusCode::NOT_IMPLEMENTED, "This is no forward proxy."));
         }
-        if let Err(why) = check_host(&request) {
+        if let Err(why) = settle_target(&mut request, &self.authority) {
             return and_close(self.refuse(StatusCode::BAD_REQUEST, why));
         }
         let on_upgrade = hyper::upgrade::on(&mut request);
@@ -123,7 +131,7 @@ impl<N: Net> Proxy<N> {
             Ask::Refused(refusal) => and_close(self.refuse(refusal.status(), &sentence(&refusal))),
             Ask::Plain => {
                 to_app(&mut parts, sender, || self.entropy());
-                self.forward(parts, body).await
+                self.forward(parts, body, answering).await
             }
             Ask::WebSocket { key } => {
                 if !origin::allowed(self.access.allowed_origins.as_deref(), &parts.headers) {
@@ -142,20 +150,26 @@ impl<N: Net> Proxy<N> {
                 };
                 to_app(&mut parts, sender, || self.entropy());
                 mark_upgrade(&mut parts.headers);
-                self.upgrade(parts, body, on_upgrade, &key, who, permit).await
+                let body = RequestBody::new(body, Some(0), self.http.body_timeout, Arc::clone(answering));
+                self.upgrade(Request::from_parts(parts, body), on_upgrade, &key, who, permit).await
             }
         }
     }
 
     /// An ordinary request.
-    async fn forward(&self, parts: request::Parts, body: Incoming) -> Response<ResponseBody> {
+    async fn forward(
+        &self,
+        parts: request::Parts,
+        body: Incoming,
+        answering: &Arc<Answering>,
+    ) -> Response<ResponseBody> {
         let announced = body.size_hint().lower();
         if self.http.max_body.is_some_and(|max| announced > max) {
             return and_close(
                 self.refuse(StatusCode::PAYLOAD_TOO_LARGE, "The request body is larger than is allowed."),
             );
         }
-        let body = RequestBody::new(body, self.http.max_body, self.http.body_timeout);
+        let body = RequestBody::new(body, self.http.max_body, self.http.body_timeout, Arc::clone(answering));
         match self.upstream.send(Request::from_parts(parts, body)).await {
             Err(error) => self.failed(&error),
             Ok((response, _)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
@@ -172,15 +186,13 @@ impl<N: Net> Proxy<N> {
     /// A valid opening handshake.
     async fn upgrade(
         &self,
-        parts: request::Parts,
-        body: Incoming,
+        request: Request<RequestBody>,
         on_client: OnUpgrade,
         key: &[u8],
         mut who: Who,
         permit: &Arc<Permit>,
     ) -> Response<ResponseBody> {
-        let body = RequestBody::new(body, Some(0), self.http.body_timeout);
-        let mut response = match self.upstream.open(Request::from_parts(parts, body)).await {
+        let mut response = match self.upstream.open(request).await {
             Ok(response) => response,
             Err(error) => return self.failed(&error),
         };
@@ -214,7 +226,7 @@ impl<N: Net> Proxy<N> {
         let net = self.net.clone();
         self.net.spawn(async move {
             match (on_client.await, on_app.await) {
-                (Ok(client), Ok(app)) => session::spawn(&net, client_parts::<N>(client), app_parts::<N>(app), setup),
+                (Ok(client), Ok(app)) => session::spawn(&net, parts_of::<N>(client), parts_of::<N>(app), setup),
                 (Err(error), _) | (_, Err(error)) => tracing::debug!(%error, "a peer left before its session began"),
             }
         });
@@ -222,13 +234,14 @@ impl<N: Net> Proxy<N> {
     }
 
     /// A raw session on a `tls` listener, its dial included.
-    pub(crate) async fn raw(&self, client: Transport<N::Stream>, connection: Connection) {
-        let Some(permit) = &connection.permit else { return };
+    pub(crate) async fn raw(&self, mut client: Transport<N::Stream>, connection: Connection) {
+        let Some(permit) = &connection.permit else { return farewell(&mut client).await };
         let app = match self.upstream.dial().await {
             Ok(app) => app,
             Err(error) => {
-                tracing::warn!(client = %connection.peer, %error, "the app cannot be dialled");
-                return;
+                let peer = connection.peer;
+                tracing::warn!(client = %peer, scheme = "tls", cause = "unreachable", reason = %error, "session refused");
+                return farewell(&mut client).await;
             }
         };
         let who = Who {
@@ -271,18 +284,47 @@ impl<N: Net> Proxy<N> {
     }
 }
 
-/// Exactly one Host, or none in HTTP/1.0 (RFC 9112 §3.2).
-fn check_host(request: &Request<Incoming>) -> Result<(), &'static str> {
-    match request.headers().get_all(HOST).iter().count() {
-        1 => Ok(()),
-        0 if request.version() == Version::HTTP_10 => Ok(()),
-        0 => Err("The request has no Host header."),
-        _ => Err("The request has more than one Host header."),
+/// Makes the request say once, and only once, whom it asks (RFC 9112 §3.2): an absolute target replaces the `Host`, and
+/// a request of HTTP/1.0 without one asks the app itself.
+fn settle_target(request: &mut Request<Incoming>, app: &HeaderValue) -> Result<(), &'static str> {
+    let hosts = request.headers().get_all(HOST).iter().count();
+    let named = request.uri().authority().map(|authority| {
+        let authority = authority.as_str();
+        authority.rsplit_once('@').map_or(authority, |(_, host)| host).parse::<HeaderValue>()
+    });
+    if request.uri().path_and_query().is_none() {
+        return Err("The target of the request is not a path.");
     }
+    let host = match (hosts, named) {
+        (2.., _) => return Err("The request has more than one Host header."),
+        (0, _) if request.version() != Version::HTTP_10 => return Err("The request has no Host header."),
+        (_, Some(Ok(host))) => host,
+        (_, Some(Err(_))) => return Err("The target of the request is not valid."),
+        (1, None) => return Ok(()),
+        (0, None) => app.clone(),
+    };
+    request.headers_mut().insert(HOST, host);
+    Ok(())
+}
+
+/// `host:port` of the app; a Unix socket has none, so `localhost`, as curl and others say then.
+fn authority(target: &Target) -> HeaderValue {
+    let text = match target {
+        Target::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
+        Target::Tcp { host, port } => format!("{host}:{port}"),
+        Target::Unix(_) => "localhost".to_owned(),
+    };
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("localhost"))
 }
 
 fn header_text(headers: &HeaderMap, name: &http::HeaderName) -> Box<str> {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().into()
+}
+
+/// Ends a connection in order, with `close_notify` inside TLS, so that the client can tell an end from a cut.
+async fn farewell<S: Stream>(client: &mut Transport<S>) {
+    // It is over either way: a client that takes not even this is not waited for.
+    let _ = timeout(FAREWELL, client.shutdown()).await;
 }
 
 fn sentence(error: &impl std::error::Error) -> String {
@@ -291,18 +333,10 @@ fn sentence(error: &impl std::error::Error) -> String {
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).chain(['.']).collect())
 }
 
-/// The client's stream without hyper and its time limits, and the bytes that came behind the request.
-fn client_parts<N: Net>(upgraded: Upgraded) -> (Transport<N::Stream>, Vec<u8>) {
+/// A stream without hyper and its time limits, and the bytes that came behind the request or the 101.
+fn parts_of<N: Net>(upgraded: Upgraded) -> (Transport<N::Stream>, Vec<u8>) {
     let parts = upgraded
         .downcast::<TokioIo<Guard<Transport<N::Stream>>>>()
         .unwrap_or_else(|_| unreachable!("hyper gives back the stream that it was given"));
     (parts.io.into_inner().into_inner(), parts.read_buf.to_vec())
-}
-
-/// The app's stream without hyper, and the bytes that came behind its 101.
-fn app_parts<N: Net>(upgraded: Upgraded) -> (Transport<N::Stream>, Vec<u8>) {
-    let parts = upgraded
-        .downcast::<TokioIo<Transport<N::Stream>>>()
-        .unwrap_or_else(|_| unreachable!("hyper gives back the stream that it was given"));
-    (parts.io.into_inner(), parts.read_buf.to_vec())
 }

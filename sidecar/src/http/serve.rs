@@ -45,10 +45,10 @@ pub async fn serve<N: Net>(proxy: Arc<Proxy<N>>, io: Transport<N::Stream>, conne
     let headers = proxy.response_headers();
     let handler = Arc::clone(&proxy);
     let service = service_fn(move |request: Request<Incoming>| {
-        let answering = progress.request();
+        let answering = Arc::new(progress.request());
         let (proxy, connection) = (Arc::clone(&handler), Arc::clone(&connection));
         async move {
-            let response = proxy.handle(request, &connection).await;
+            let response = proxy.handle(request, &connection, &answering).await;
             Ok::<_, Infallible>(response.map(|body| body.answering(answering)))
         }
     })

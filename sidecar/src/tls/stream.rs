@@ -130,6 +130,10 @@ async fn handshake<S: Stream>(mut io: S, mut conn: Connection) -> Result<TlsStre
     }
     io.write_all(out.bytes()).await?;
     io.flush().await?;
+    if input.len() > MAX_RECORD_BYTES {
+        // Pieces of a message behind the handshake that rustls waits to see whole. Nobody needs one that long.
+        return Err(HandshakeError::TooLong);
+    }
     Ok(TlsStream {
         io,
         conn,

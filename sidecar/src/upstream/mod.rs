@@ -20,7 +20,7 @@ pub use pool::Lease;
 use pool::Pool;
 
 use crate::config;
-use crate::http::{BodyFault, RequestBody};
+use crate::http::{BodyFault, Guard, RequestBody};
 use crate::net::Net;
 use crate::transport::Transport;
 
@@ -132,7 +132,8 @@ impl<N: Net> Upstream<N> {
                     outcome = &mut answer => break outcome,
                     () = sleep_until(before.moved.max(Instant::now()) + limit) => {
                         let now = upload.state();
-                        if now.moved == before.moved && now.done == before.done {
+                        // While the client has to send first, its own time limit runs.
+                        if now.moved == before.moved && now.done == before.done && !now.awaited {
                             return Err(if now.done { SendError::NoAnswer } else { SendError::NotTaken });
                         }
                     }
@@ -165,7 +166,8 @@ impl<N: Net> Upstream<N> {
     }
 
     async fn connect(&self) -> Result<SendRequest<RequestBody>, SendError> {
-        let io = TokioIo::new(self.dial().await?);
+        // Also when the answer is there already and the rest of the request is not taken.
+        let io = TokioIo::new(Guard::for_writes(self.dial().await?, self.limits.send_timeout));
         let (sender, connection) = http1::Builder::new()
             .preserve_header_case(true)
             .max_buf_size(ANSWER_BUFFER_BYTES)

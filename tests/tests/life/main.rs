@@ -2,6 +2,7 @@
 //! and the end of the process. The number in a test's name is that of the promise that it keeps.
 
 mod addresses;
+mod exchanges;
 mod failures;
 mod http;
 mod shutdown;
