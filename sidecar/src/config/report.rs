@@ -77,16 +77,18 @@ impl fmt::Display for Report {
 }
 
 impl Report {
-    pub(crate) fn fault(&mut self, place: &Place, problem: impl Into<String>, advice: impl Into<String>) {
+    /// Adds a fault: what is wrong, and what to write instead, each as a clause.
+    pub fn fault(&mut self, place: &Place, problem: impl Into<String>, advice: impl Into<String>) {
         self.faults.push(Finding { place: place.clone(), problem: problem.into(), advice: advice.into() });
     }
 
-    pub(crate) fn warn(&mut self, place: &Place, problem: impl Into<String>, advice: impl Into<String>) {
+    /// Adds a warning: what to know, and what to do about it, each as a clause.
+    pub fn warn(&mut self, place: &Place, problem: impl Into<String>, advice: impl Into<String>) {
         self.warnings.push(Finding { place: place.clone(), problem: problem.into(), advice: advice.into() });
     }
 
     /// Puts findings into the order in which their places are read; within a place they stay as they were found.
-    pub(crate) fn sort(&mut self) {
+    pub fn sort(&mut self) {
         for findings in [&mut self.faults, &mut self.warnings] {
             findings.sort_by_key(|finding| match &finding.place {
                 Place::File { line, column, .. } => (0, *line, *column),
@@ -99,7 +101,7 @@ impl Report {
 }
 
 /// The candidate that `word` was probably meant to be: at most a third of its letters differ.
-pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn did_you_mean<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let nearest = candidates.map(|candidate| (edit_distance(word, candidate), candidate)).min()?;
     (nearest.0 <= (word.chars().count() / 3).clamp(1, 4)).then_some(nearest.1)
 }
