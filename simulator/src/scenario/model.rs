@@ -51,6 +51,8 @@ pub struct Scenario {
     pub random_faults: Option<RandomFaults>,
     pub expect: Expect,
     pub prices: Option<Prices>,
+    /// At most two; [`super::variants`] makes a scenario of each combination of their values.
+    pub sweeps: Vec<Sweep>,
     /// The file itself, for [`super::write`] and [`super::variants`].
     pub(super) source: super::source::Source,
 }
@@ -469,6 +471,25 @@ pub struct Expectation {
     pub bound: super::expect::Bound,
     /// Where it is written.
     pub place: outrigger::config::Place,
+    /// For metrics that set the group in relation to another.
+    pub versus: Option<Versus>,
+}
+
+/// The other group of a relation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Versus {
+    pub group_name: String,
+    /// Clients of the group itself and of the other.
+    pub counts: (u32, u32),
+}
+
+/// A key whose values are tried one after the other.
+#[derive(Debug, Clone)]
+pub struct Sweep {
+    /// As it is written: `clients.web.interval`.
+    pub key: String,
+    pub(super) values: Vec<super::source::Value>,
+    pub(super) place: outrigger::config::Place,
 }
 
 /// What things cost, in the user's currency; a price that is not given is `None`.
