@@ -129,7 +129,7 @@ impl<'a> Fields<'a> {
         for (key, place) in self.written() {
             if !key.applies(self.variant) {
                 let problem = format!("`{}` does nothing here: it is for {}", key.name, super::key::or(key.only));
-                self.reading.fault(&place, problem, format!("remove it, or write another {name} than `{variant}`"));
+                self.reading.fault(&place, problem, format!("remove it, or write another `{name}` than `{variant}`"));
             }
         }
         Some(variant)

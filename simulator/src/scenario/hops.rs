@@ -50,10 +50,9 @@ pub(super) fn preset(name: &str) -> Option<Hop> {
 pub(super) fn rows() -> String {
     let row = |known: &Known| {
         let hop = preset(known.name).expect("a preset that is in the table");
-        let idle = hop
-            .idle
-            .map_or("off".to_owned(), |idle| super::units::show_range(idle.from, idle.to, super::units::show_time));
-        let lifetime = hop.lifetime.map_or("off".to_owned(), super::units::show_time);
+        let seconds = |time: Duration| format!("{}s", time.as_secs());
+        let idle = hop.idle.map_or("off".to_owned(), |idle| super::units::show_range(idle.from, idle.to, seconds));
+        let lifetime = hop.lifetime.map_or("off".to_owned(), seconds);
         format!("| `{}` | {idle} | {lifetime} | {} | {} |\n", known.name, hop.cut.as_str(), known.about)
     };
     KNOWN.iter().map(row).collect()

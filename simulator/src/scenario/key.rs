@@ -1,6 +1,6 @@
 //! What a key of a scenario file is made of. The table of them is in [`super::keys`].
 
-use super::units::{show_rate, show_time};
+use super::units::{show_percent, show_rate, show_time};
 use outrigger::config::units::show_size;
 use std::time::Duration;
 
@@ -247,7 +247,7 @@ impl Kind {
             Self::ByteRate { from, to } => format!("a size per second from {from}/s to {}/s", show_size(to)),
             Self::Bandwidth { .. } => "a bandwidth from 8kbit to 100gbit".to_owned(),
             Self::Percent { from, to } => {
-                format!("{} to {}", super::units::show_percent(from), super::units::show_percent(to))
+                format!("a percentage from {} to {}", show_percent(from), show_percent(to))
             }
             Self::Number { from, to } => format!("a number from {from} to {to}"),
             Self::Any => "what the key accepts".to_owned(),

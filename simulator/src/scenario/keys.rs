@@ -49,7 +49,7 @@ const fn count(from: u64, to: u64) -> Kind {
 const NAME: Kind = Kind::Name { slash: false };
 const LABEL: Kind = Kind::Name { slash: true };
 const BYTE_RATE: Kind = Kind::ByteRate { from: 1, to: 1 << 40 };
-const RATE: Kind = Kind::Rate { from: 100 * US, to: D };
+const RATE: Kind = Kind::Rate { from: 100 * US, to: H };
 const BANDWIDTH: Kind = Kind::Bandwidth { from: 8_000, to: 100_000_000_000 };
 const LATENCY: Kind = time(0, 10 * S);
 const LOSS: Kind = Kind::Percent { from: 0, to: ALL / 2 };
@@ -120,7 +120,7 @@ pub(super) static LAN: Section = Section {
     about: "The path between an app and its sidecar when both are in the same region.",
     keys: &[
         Key::new("latency", LATENCY, "50us", "One way."),
-        Key::new("jitter", LATENCY, "50us", "As in `[link]`."),
+        Key::new("jitter", LATENCY, "150us", "As in `[link]`."),
         Key::new("bandwidth", BANDWIDTH, "10gbit", "As in `[link]`.").words(OFF),
         Key::new("loss", LOSS, "0%", "As in `[link]`."),
     ],

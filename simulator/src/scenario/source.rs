@@ -1,5 +1,7 @@
 //! The file of a scenario as it was written, to be resolved again with other values or written with other faults.
 
+use std::fmt;
+
 use outrigger::config::{FileSource, Place, plain_text};
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
@@ -8,12 +10,19 @@ pub(super) type Value = Spanned<DeValue<'static>>;
 pub(super) type Name = Spanned<DeString<'static>>;
 
 /// A parsed file.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Source {
     /// As it shall appear in messages.
     pub name: String,
     pub text: String,
     pub table: DeTable<'static>,
+}
+
+impl fmt::Debug for Source {
+    /// Its name alone: two scenarios that say the same look the same.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Source").field(&self.name).finish()
+    }
 }
 
 impl Source {

@@ -1,6 +1,6 @@
 //! Sweeps: the same file, resolved once for each value of a key.
 
-use outrigger::config::plain_text;
+use outrigger::config::{did_you_mean, plain_text};
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
@@ -117,6 +117,9 @@ fn set(table: &mut DeTable<'static>, way: &str, value: &Value) -> Result<Before,
     let span = value.span();
     let new_table = || Spanned::new(span.clone(), DeValue::Table(DeTable::default()));
     let mut table = table;
+    if section.shape == Shape::List && entry(table, section.name).is_none() {
+        return Err((format!("`{way}` leads nowhere: there is no {}", section.heading()), "add one".to_owned()));
+    }
     if section.shape != Shape::Top {
         let inner = table.entry(name(section.name, value)).or_insert_with(new_table).get_mut();
         table = match inner {
@@ -133,8 +136,12 @@ fn set(table: &mut DeTable<'static>, way: &str, value: &Value) -> Result<Before,
     let Some(key) = section.find(key_name) else {
         let known: Vec<&str> = section.keys.iter().map(|key| key.name).collect();
         let problem = format!("`{way}` leads nowhere: {} has no key `{key_name}`", section.heading());
-        return Err((problem, format!("write one of {}", super::key::or(&known).replace(" or ", " and "))));
+        return Err((problem, nearest(key_name, &known)));
     };
+    if section.shape == Shape::List && identity(section, table).contains(key_name) {
+        let problem = format!("`{way}` would change what it goes by itself");
+        return Err((problem, "sweep another key, or give this one a name".to_owned()));
+    }
     let last = match (key.kind, below) {
         (Kind::Table(_) | Kind::Config, [inner]) => {
             let inner_table = table.entry(name(key.name, value)).or_insert_with(new_table).get_mut();
@@ -179,27 +186,44 @@ fn pick<'a, 'w>(
     rest: &[&'w str],
     way: &str,
 ) -> Result<(&'a mut DeTable<'static>, Vec<&'w str>), Lost> {
-    let by: &[&str] = if section.name == "links" { &["from", "to"] } else { &["name"] };
-    if rest.len() <= by.len() {
+    let parts = if section.name == "links" { 2 } else { 1 };
+    if rest.len() <= parts {
         return Err(ends_early(section, way));
     }
-    let (wanted, below) = rest.split_at(by.len());
-    let fits = |table: &DeTable<'static>| {
-        by.iter().zip(wanted).all(|(key, wanted)| {
-            let found = text_at(table, key).or_else(|| text_at(table, "preset").filter(|_| section.name == "hops"));
-            found == Some(*wanted)
-        })
+    let (wanted, below) = rest.split_at(parts);
+    let called = |table: &DeTable<'static>| {
+        let names: Vec<&str> = identity(section, table).iter().filter_map(|key| text_at(table, key)).collect();
+        names.join(".")
     };
+    let wanted = wanted.join(".");
+    let known: Vec<String> = items.iter().filter_map(|item| table_of(item.get_ref())).map(called).collect();
     let item = items.iter_mut().find_map(|item| match item.get_mut() {
-        DeValue::Table(table) if fits(table) => Some(table),
+        DeValue::Table(table) if called(table) == wanted => Some(table),
         _ => None,
     });
     match item {
         Some(item) => Ok((item, below.to_vec())),
         None => {
-            let problem = format!("`{way}` leads nowhere: no {} is called `{}`", section.heading(), wanted.join("."));
-            Err((problem, format!("write the {} of one that is there", by.join(" and "))))
+            let problem = format!("`{way}` leads nowhere: no {} is called `{wanted}`", section.heading());
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            Err((problem, nearest(&wanted, &known)))
         }
+    }
+}
+
+/// The keys that an item of a list goes by in ways.
+fn identity(section: &Section, item: &DeTable<'static>) -> &'static [&'static str] {
+    match section.name {
+        "links" => &["from", "to"],
+        "hops" if entry(item, "name").is_none() => &["preset"],
+        _ => &["name"],
+    }
+}
+
+fn nearest(word: &str, known: &[&str]) -> String {
+    match did_you_mean(word, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("there are {}", super::key::or(known).replace(" or ", " and ")),
     }
 }
 

@@ -120,30 +120,35 @@ fn hop(fields: &Fields) -> Hop {
 
 /// Resolves the sidecar's own configuration by its own code; what it finds bears the places of this file.
 fn configuration(fields: &Fields, app: &str) -> Option<Config> {
-    let empty = DeTable::default();
-    let table = fields.raw_table("config").unwrap_or(&empty);
     let reading = fields.reading;
+    let mut table = DeTable::default();
     let mut refused = false;
-    for (name, _) in in_order(table) {
-        if let Err(because) = may_be_configured(name.get_ref()) {
-            refused = true;
-            let place = reading.source.place(name.span().start);
-            reading.fault(&place, format!("`{}` cannot be configured here: {because}", name.get_ref()), "remove it");
+    for (name, value) in fields.raw_table("config").map(in_order).unwrap_or_default() {
+        match may_be_configured(name.get_ref()) {
+            Ok(()) => {
+                table.insert(name.clone(), value.clone());
+            }
+            Err(because) => {
+                let place = reading.source.place(name.span().start);
+                reading.fault(
+                    &place,
+                    format!("`{}` cannot be configured here: {because}", name.get_ref()),
+                    "remove it",
+                );
+                refused = true;
+            }
         }
     }
-    if refused {
-        return None;
-    }
-    let sources = Sources { file: Some(reading.source.file()), env: Vec::new(), flags: own_settings(table, app) };
+    let sources = Sources { file: Some(reading.source.file()), env: Vec::new(), flags: own_settings(&table, app) };
     let ours = |finding: &config::Finding| matches!(finding.place, Place::File { .. });
-    let (config, report) = match config::resolve_table(&sources, table, None) {
+    let (config, report) = match config::resolve_table(&sources, &table, None) {
         Ok((config, warnings)) => (Some(config), config::Report { faults: Vec::new(), warnings }),
         Err(report) => (None, report),
     };
     let mut all = reading.report.borrow_mut();
     all.faults.extend(report.faults);
     all.warnings.extend(report.warnings.into_iter().filter(ours));
-    config
+    config.filter(|_| !refused)
 }
 
 /// Whether a key of the sidecar's configuration is the scenario's to set; if not, why.

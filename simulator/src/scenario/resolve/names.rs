@@ -117,14 +117,16 @@ impl Names {
             self.all.iter().filter(|(_, peer)| accept(*peer).is_some()).map(|(n, _)| n.as_str()).collect();
         let problem = match bearers().next() {
             Some((_, peer)) => {
-                format!("`{}` is {}, and {key} takes {}", name.value, what(*peer), fields.refers_to(key))
+                format!("`{}` is {}, and `{key}` takes the name of {}", name.value, what(*peer), fields.refers_to(key))
             }
-            None => format!("there is no `{}`, and {key} takes {}", name.value, fields.refers_to(key)),
+            None => {
+                format!("nothing is called `{}`, and `{key}` takes the name of {}", name.value, fields.refers_to(key))
+            }
         };
         let advice = match did_you_mean(&name.value, fitting.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None if fitting.is_empty() => "add it".to_owned(),
-            None => format!("write {}", or(&fitting)),
+            None => format!("write {}, or add it", or(&fitting)),
         };
         fields.reading.fault(&name.place, problem, advice);
         None
