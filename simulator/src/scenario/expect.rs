@@ -103,12 +103,22 @@ impl Bound {
             let (from, to) = (unit.parse(from.trim())?, unit.parse(to.trim())?);
             return (from <= to).then_some(Self::Between(from, to));
         }
-        let comparisons: [(&str, fn(f64) -> Self); 5] =
-            [("<=", Self::AtMost), ("<", Self::Less), (">=", Self::AtLeast), (">", Self::More), ("=", Self::Exactly)];
-        for (sign, bound) in comparisons {
-            if let Some(number) = text.strip_prefix(sign) {
-                return unit.parse(number.trim_start()).map(bound);
-            }
+        let after = |sign| text.strip_prefix(sign).map(|number| unit.parse(str::trim_start(number)));
+        // The longer sign of two that begin alike comes first.
+        if let Some(number) = after("<=") {
+            return number.map(Self::AtMost);
+        }
+        if let Some(number) = after("<") {
+            return number.map(Self::Less);
+        }
+        if let Some(number) = after(">=") {
+            return number.map(Self::AtLeast);
+        }
+        if let Some(number) = after(">") {
+            return number.map(Self::More);
+        }
+        if let Some(number) = after("=") {
+            return number.map(Self::Exactly);
         }
         unit.parse(text).map(Self::Exactly)
     }

@@ -3,10 +3,10 @@
 
 use std::cell::RefCell;
 
-use outrigger::config::{Place, Report, did_you_mean, plain_text};
+use outrigger::config::{Place, Report, plain_text};
 use toml::de::{DeTable, DeValue};
 
-use super::key::{Key, Kind, Preset, Section, Shape};
+use super::key::{Key, Kind, Preset, Section, Shape, nearest, or};
 use super::source::{Source, entry, in_order};
 use super::values::{self, Checked};
 
@@ -128,7 +128,7 @@ impl<'a> Fields<'a> {
         self.variant = Some(variant);
         for (key, place) in self.written() {
             if !key.applies(self.variant) {
-                let problem = format!("`{}` does nothing here: it is for {}", key.name, super::key::or(key.only));
+                let problem = format!("`{}` does nothing here: it is for {}", key.name, or(key.only));
                 self.reading.fault(&place, problem, format!("remove it, or write another `{name}` than `{variant}`"));
             }
         }
@@ -161,13 +161,14 @@ impl<'a> Fields<'a> {
         let key = self.section.key(name);
         let value = match self.texts(key) {
             None => None,
-            Some(texts) => match texts.as_slice() {
-                [text] => self.check(key, text, &parse),
-                _ => {
+            Some(texts) => {
+                if let [text] = texts.as_slice() {
+                    self.check(key, text, &parse)
+                } else {
                     self.wrong(key, &self.place(name), &format!("{name} takes one value, not a list"));
                     None
                 }
-            },
+            }
         };
         value.or_else(|| match key.default {
             Preset::Value(text) => {
@@ -303,13 +304,8 @@ impl<'a> Fields<'a> {
             if known().any(|known| known == name.get_ref()) {
                 continue;
             }
-            let advice = match did_you_mean(&name.get_ref().replace('-', "_"), known()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => {
-                    let known: Vec<&str> = known().collect();
-                    format!("there are {}", super::key::or(&known).replace(" or ", " and "))
-                }
-            };
+            let known: Vec<&str> = known().collect();
+            let advice = nearest(&name.get_ref().replace('-', "_"), &known);
             let problem = format!("`{}` is not a key of {}", name.get_ref(), self.section.heading());
             self.reading.fault(&self.reading.source.place(name.span().start), problem, advice);
         }

@@ -1,6 +1,7 @@
 //! What a key of a scenario file is made of. The table of them is in [`super::keys`].
 
 use super::units::{show_percent, show_rate, show_time};
+use outrigger::config::did_you_mean;
 use outrigger::config::units::show_size;
 use std::time::Duration;
 
@@ -253,7 +254,7 @@ impl Kind {
             Self::Any => "what the key accepts".to_owned(),
             Self::Table(section) => {
                 let keys: Vec<&str> = section.keys.iter().map(|key| key.name).collect();
-                format!("a table with {}", or(&keys).replace(" or ", " and "))
+                format!("a table with {}", and(&keys))
             }
             Self::Config => "keys of the sidecar's own configuration".to_owned(),
         }
@@ -262,9 +263,26 @@ impl Kind {
 
 /// Words in quotes, the last two joined by "or".
 pub(super) fn or(words: &[&str]) -> String {
+    joined(words, "or")
+}
+
+/// Words in quotes, the last two joined by "and".
+pub(super) fn and(words: &[&str]) -> String {
+    joined(words, "and")
+}
+
+/// The word that was probably meant, or all there are.
+pub(super) fn nearest(word: &str, known: &[&str]) -> String {
+    match did_you_mean(word, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("there are {}", and(known)),
+    }
+}
+
+fn joined(words: &[&str], by: &str) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     match quoted.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        Some((last, rest)) if !rest.is_empty() => format!("{} {by} {last}", rest.join(", ")),
         _ => quoted.concat(),
     }
 }

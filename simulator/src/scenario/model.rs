@@ -232,7 +232,7 @@ pub struct Sends {
 pub struct Poller {
     /// From the start of one request to the start of the next; a request that takes longer delays the next.
     pub interval: Duration,
-    /// Sends the last ETag, and gets a 304 without body when there is no news.
+    /// Sends the last `ETag`, and gets a 304 without body when there is no news.
     pub etag: bool,
     /// Keeps its connection between requests.
     pub keep_alive: bool,

@@ -109,10 +109,10 @@ fn figures() -> String {
             Parts::Cause => ".CAUSE",
             Parts::Group => ".GROUP",
         };
-        text += &format!("| `{}{part}` | {} | {} |\n", metric.name, metric.unit.as_str(), metric.about);
+        text.extend(["| `", metric.name, part, "` | ", metric.unit.as_str(), " | ", metric.about, " |\n"]);
     }
     let causes: Vec<String> = CAUSES.iter().map(|cause| format!("`{cause}`")).collect();
-    text += &format!("\n{}\n", wrap(&format!("Causes: {}.", causes.join(", "))));
+    text.extend(["\n", &wrap(&format!("Causes: {}.", causes.join(", "))), "\n"]);
     text
 }
 

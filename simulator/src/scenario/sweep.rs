@@ -1,11 +1,11 @@
 //! Sweeps: the same file, resolved once for each value of a key.
 
-use outrigger::config::{did_you_mean, plain_text};
+use outrigger::config::plain_text;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::fields::Reading;
-use super::key::{Kind, Section, Shape};
+use super::key::{Kind, Section, Shape, nearest, or};
 use super::keys::{self, SECTIONS};
 use super::model::Sweep;
 use super::source::{Source, Value, entry, text_at};
@@ -169,14 +169,12 @@ fn split(way: &str) -> Result<(&'static Section, Vec<&str>), Lost> {
         return Ok((&keys::TOP, parts));
     }
     let sweepable = || SECTIONS.iter().filter(|section| section.shape != Shape::Top && !FIXED.contains(&section.name));
-    match sweepable().find(|section| section.name == parts[0]) {
-        Some(section) => Ok((section, parts[1..].to_vec())),
-        None => {
-            let known: Vec<&str> = sweepable().map(|section| section.name).collect();
-            let problem = format!("`{way}` leads nowhere: there is no section `{}` to sweep", parts[0]);
-            Err((problem, format!("begin with {}, or with a key of the top", super::key::or(&known))))
-        }
+    if let Some(section) = sweepable().find(|section| section.name == parts[0]) {
+        return Ok((section, parts[1..].to_vec()));
     }
+    let known: Vec<&str> = sweepable().map(|section| section.name).collect();
+    let problem = format!("`{way}` leads nowhere: there is no section `{}` to sweep", parts[0]);
+    Err((problem, format!("begin with {}, or with a key of the top", or(&known))))
 }
 
 /// The item of a list that the first parts of a way name, and what follows.
@@ -201,14 +199,11 @@ fn pick<'a, 'w>(
         DeValue::Table(table) if called(table) == wanted => Some(table),
         _ => None,
     });
-    match item {
-        Some(item) => Ok((item, below.to_vec())),
-        None => {
-            let problem = format!("`{way}` leads nowhere: no {} is called `{wanted}`", section.heading());
-            let known: Vec<&str> = known.iter().map(String::as_str).collect();
-            Err((problem, nearest(&wanted, &known)))
-        }
-    }
+    item.map(|item| (item, below.to_vec())).ok_or_else(|| {
+        let problem = format!("`{way}` leads nowhere: no {} is called `{wanted}`", section.heading());
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        (problem, nearest(&wanted, &known))
+    })
 }
 
 /// The keys that an item of a list goes by in ways.
@@ -217,13 +212,6 @@ fn identity(section: &Section, item: &DeTable<'static>) -> &'static [&'static st
         "links" => &["from", "to"],
         "hops" if entry(item, "name").is_none() => &["preset"],
         _ => &["name"],
-    }
-}
-
-fn nearest(word: &str, known: &[&str]) -> String {
-    match did_you_mean(word, known.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("there are {}", super::key::or(known).replace(" or ", " and ")),
     }
 }
 

@@ -30,11 +30,6 @@ pub(super) fn name(key: &Key, text: &str) -> Checked<String> {
     }
 }
 
-/// A reference, to be looked up by the caller.
-pub(super) fn reference(_: &Key, text: &str) -> Checked<String> {
-    Ok(text.to_owned())
-}
-
 pub(super) fn choice(key: &Key, text: &str) -> Checked<&'static str> {
     let Kind::Choice(words) = key.kind else { wrong_kind(key) };
     words.iter().find(|word| **word == text).copied().ok_or_else(|| format!("`{text}` is not a word for {}", key.name))

@@ -1,9 +1,10 @@
 //! Groups of clients.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use outrigger::config::{Place, Scheme, did_you_mean};
+use outrigger::config::{Scheme, did_you_mean};
 
+use super::hosts::NamedHops;
 use super::names::{Names, region, sidecar};
 use crate::scenario::fields::{Fields, Reading};
 use crate::scenario::hops;
@@ -23,7 +24,7 @@ pub(super) fn groups(
     reading: &Reading,
     names: &Names,
     sidecars: &[Option<Sidecar>],
-    named_hops: &BTreeMap<String, (Hop, Place)>,
+    named_hops: &NamedHops,
 ) -> Vec<Option<ClientGroup>> {
     let mut used = BTreeSet::new();
     let mut total = 0_u32;
@@ -54,7 +55,7 @@ fn group(
     fields: &mut Fields,
     name: &str,
     names: &Names,
-    named_hops: &BTreeMap<String, (Hop, Place)>,
+    named_hops: &NamedHops,
     used: &mut BTreeSet<String>,
 ) -> Option<ClientGroup> {
     let word = fields.decide("kind");
@@ -127,7 +128,7 @@ fn backoff(fields: &Fields) -> Backoff {
 }
 
 fn targets(fields: &Fields, names: &Names) -> Vec<SidecarId> {
-    let Some(written) = fields.many("target", values::reference) else {
+    let Some(written) = fields.many("target", values::text) else {
         if names.sidecar_count() > 1 && fields.written_at("target").is_none() {
             let problem = "there are several sidecars, and `target` does not say which";
             fields.reading.fault(
@@ -153,9 +154,9 @@ fn targets(fields: &Fields, names: &Names) -> Vec<SidecarId> {
     targets
 }
 
-fn via(fields: &Fields, named: &BTreeMap<String, (Hop, Place)>, used: &mut BTreeSet<String>) -> Vec<Hop> {
+fn via(fields: &Fields, named: &NamedHops, used: &mut BTreeSet<String>) -> Vec<Hop> {
     let mut via = Vec::new();
-    for name in fields.many("via", values::reference).unwrap_or_default() {
+    for name in fields.many("via", values::text).unwrap_or_default() {
         used.insert(name.value.clone());
         if let Some(hop) = hops::preset(&name.value).or_else(|| named.get(&name.value).map(|(hop, _)| hop.clone())) {
             via.push(hop);

@@ -6,7 +6,7 @@ use toml::de::{DeTable, DeValue};
 use super::names::Names;
 use crate::scenario::expect::Bound;
 use crate::scenario::fields::Reading;
-use crate::scenario::key::or;
+use crate::scenario::key::and;
 use crate::scenario::keys;
 use crate::scenario::metrics::{self, CAUSES, METRICS, Metric, Parts};
 use crate::scenario::model::{ClientGroup, Expect, Expectation, GroupId, Versus};
@@ -20,6 +20,9 @@ struct Resolver<'a> {
     group: Option<GroupId>,
     all: Vec<Expectation>,
 }
+
+/// There was a fault, and it is in the report.
+struct Reported;
 
 pub(super) fn expect(reading: &Reading, names: &Names, clients: &[Option<ClientGroup>]) -> Expect {
     let mut resolver = Resolver { reading, names, clients, group: None, all: Vec::new() };
@@ -60,7 +63,7 @@ impl Resolver<'_> {
     }
 
     fn figure(&mut self, metric: &'static Metric, part: Option<&str>, name: &Name, value: &Value) {
-        let Some(versus) = self.part(metric, part, name) else { return };
+        let Ok(versus) = self.part(metric, part, name) else { return };
         let text = match plain_text(value.get_ref()) {
             Ok(text) => text,
             Err(what) => {
@@ -89,36 +92,36 @@ impl Resolver<'_> {
         });
     }
 
-    /// Checks what stands after the dot; `None` after a fault.
-    fn part(&self, metric: &'static Metric, part: Option<&str>, name: &Name) -> Option<Option<Versus>> {
+    /// Checks what stands after the dot: `Some` for a relation to another group.
+    fn part(&self, metric: &'static Metric, part: Option<&str>, name: &Name) -> Result<Option<Versus>, Reported> {
         let what = metric.name;
         match (metric.parts, part) {
-            (Parts::None, None) => Some(None),
+            (Parts::None, None) => Ok(None),
             (Parts::None, Some(_)) => {
                 self.fault(name, format!("{what} has nothing after a dot"), format!("write {what} alone"));
-                None
+                Err(Reported)
             }
-            (Parts::Cause, Some(cause)) if CAUSES.contains(&cause) => Some(None),
+            (Parts::Cause, Some(cause)) if CAUSES.contains(&cause) => Ok(None),
             (Parts::Cause, given) => {
                 self.choose(name, what, given, "a cause", &CAUSES);
-                None
+                Err(Reported)
             }
             (Parts::Group, given) => {
                 let Some(own) = self.group else {
                     let problem = format!("{what} compares one group with another");
                     self.fault(name, problem, "write it under [expect.NAME] with the name of a group");
-                    return None;
+                    return Err(Reported);
                 };
                 let others: Vec<&str> =
                     self.names.groups().enumerate().filter(|(i, _)| *i != own.0).map(|(_, name)| name).collect();
                 let other = given.filter(|given| others.contains(given)).and_then(|given| self.names.group(given));
                 let Some(other) = other else {
                     self.choose(name, what, given, "another group of clients", &others);
-                    return None;
+                    return Err(Reported);
                 };
                 let count = |group: GroupId| self.clients[group.0].as_ref().map_or(1, |group| group.count);
                 let group_name = given.unwrap_or_default().to_owned();
-                Some(Some(Versus { group_name, counts: (count(own), count(other)) }))
+                Ok(Some(Versus { group_name, counts: (count(own), count(other)) }))
             }
         }
     }
@@ -130,7 +133,7 @@ impl Resolver<'_> {
         };
         let near = given.and_then(|given| did_you_mean(given, known.iter().copied()));
         let advice = match near.or_else(|| known.first().copied()) {
-            Some(first) => format!("write {metric}.{first}, or another of {}", or(known).replace(" or ", " and ")),
+            Some(first) => format!("write {metric}.{first}, or another of {}", and(known)),
             None => "add a second group".to_owned(),
         };
         self.fault(name, problem, advice);

@@ -70,12 +70,12 @@ pub(super) fn only_app(fields: &Fields, key: &'static str, names: &Names) -> Opt
     (names.app_count() == 1).then_some(AppId(0))
 }
 
-/// The hops that a `via` may name, with their places, and those before each sidecar.
-pub(super) fn hops(
-    reading: &Reading,
-    names: &Names,
-) -> (BTreeMap<String, (Hop, Place)>, BTreeMap<SidecarId, Vec<Hop>>) {
-    let mut named = BTreeMap::new();
+/// Hops by name, with their places.
+pub(super) type NamedHops = BTreeMap<String, (Hop, Place)>;
+
+/// The hops that a `via` may name, and those before each sidecar.
+pub(super) fn hops(reading: &Reading, names: &Names) -> (NamedHops, BTreeMap<SidecarId, Vec<Hop>>) {
+    let mut for_clients = BTreeMap::new();
     let mut before: BTreeMap<SidecarId, Vec<Hop>> = BTreeMap::new();
     for fields in reading.list(&keys::HOPS) {
         let hop = hop(&fields);
@@ -89,14 +89,14 @@ pub(super) fn hops(
         } else if presets::preset(&hop.name).is_some() {
             let problem = format!("`{}` is the name of a preset, so a `via` could mean either", hop.name);
             reading.fault(&fields.place("name"), problem, "give it another name");
-        } else if let Some((again, (_, place))) = named.get_key_value(&hop.name) {
+        } else if let Some((again, (_, place))) = for_clients.get_key_value(&hop.name) {
             let problem = format!("`{again}` is taken by the hop at {place}");
             reading.fault(&fields.place("name"), problem, "give each hop a name of its own");
         } else {
-            named.insert(hop.name.clone(), (hop, fields.place.clone()));
+            for_clients.insert(hop.name.clone(), (hop, fields.place.clone()));
         }
     }
-    (named, before)
+    (for_clients, before)
 }
 
 fn hop(fields: &Fields) -> Hop {

@@ -97,7 +97,7 @@ impl Names {
 
     /// What the key refers to, of those that `accept` takes; `None` if it is not written, or wrong.
     pub(super) fn one<T>(&self, fields: &Fields, key: &'static str, accept: impl Fn(Peer) -> Option<T>) -> Option<T> {
-        let name = fields.found(key, values::reference)?;
+        let name = fields.found(key, values::text)?;
         self.resolve(fields, key, &name, accept)
     }
 

@@ -155,7 +155,7 @@ fn every_preset_of_a_hop() {
     ] {
         let hop = Hop { name: name.to_owned(), idle, lifetime, cut };
         let before = right(&format!("{LEAST}[[hops]]\nbefore = 'edge'\npreset = '{name}'\n"));
-        assert_eq!(before.sidecars[0].hops, [hop.clone()]);
+        assert_eq!(before.sidecars[0].hops, std::slice::from_ref(&hop));
         let via = right(&format!("{LEAST}via = '{name}'\n"));
         assert_eq!(via.clients[0].via, [hop]);
     }
