@@ -1,2 +1,4 @@
-//! The deterministic simulator. Nothing runs here yet: the world, the scenarios and the actors are built on
-//! `outrigger`'s network seam, which exists so that this crate can put a simulated network under it.
+//! A deterministic simulator that runs the sidecar's own code: same scenario, same seed, same history.
+
+pub mod rng;
+pub mod scenario;
