@@ -1,2 +1,4 @@
-//! The deterministic simulator. Nothing runs here yet: the world, the scenarios and the actors are built on
-//! `outrigger`'s network seam, which exists so that this crate can put a simulated network under it.
+//! The deterministic simulator: worlds of clients, networks and apps around the sidecar's own code, which runs in them
+//! unchanged on its network seam.
+
+pub mod actors;

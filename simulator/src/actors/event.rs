@@ -93,14 +93,29 @@ pub enum Ending {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AppEvent {
     /// A request is answered; an upgrade with status 101.
-    RequestServed { status: u16 },
-    SessionOpened { client: u32, since: u64 },
+    RequestServed {
+        status: u16,
+    },
+    SessionOpened {
+        client: u32,
+        since: u64,
+    },
     /// `code` is what the client's Close said, or what ours did if this end closed first.
-    SessionClosed { client: u32, how: Ending, code: Option<u16> },
+    SessionClosed {
+        client: u32,
+        how: Ending,
+        code: Option<u16>,
+    },
     /// Message `n` of a client arrived; it is on record before it is acknowledged.
-    MessageReceived { client: u32, n: u64 },
+    MessageReceived {
+        client: u32,
+        n: u64,
+    },
     /// The acknowledgement of message `n` is written.
-    AckSent { client: u32, n: u64 },
+    AckSent {
+        client: u32,
+        n: u64,
+    },
 }
 
 /// What became of a feed.

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use serde::Deserialize;
 use tokio::sync::Notify;
 
+use super::Clock;
 use super::event::{FeedEvent, Observer};
 use super::signal::until;
-use super::Clock;
 
 /// Updates that a feed keeps for those who come back; older ones are forgotten.
 pub const MAX_KEPT_UPDATES: usize = 10_000;

@@ -28,11 +28,11 @@ use tokio::time::Instant;
 pub use app::{App, AppControl, AppOptions, WritePattern};
 pub use client::{
     Backoff, ClientSettings, ClientTls, Jitter, LongPoller, LongPolling, Messages, Pinging, Poller, Polling, Push,
-    PushClient, ReadRate, SseClient, Target, Timeouts,
+    PushClient, ReadRate, Sse, SseClient, Target, Timeouts,
 };
 pub use event::{AppEvent, ClientEvent, ConnectFailure, Ending, FeedEvent, Observer, RequestFailure, RequestKind};
-pub use feed::{Feed, Update};
-pub use figures::{Collector, Figures, Spread};
+pub use feed::{Feed, MAX_KEPT_BYTES, MAX_KEPT_UPDATES, MAX_UPDATE_BYTES, Update};
+pub use figures::{Account, AppFigures, Collector, Figures, OTHERS, Spread};
 pub use rng::Rng;
 pub use signal::Stop;
 pub use workload::{Pattern, Sizes, Workload};

@@ -106,7 +106,8 @@ mod tests {
 
     #[test]
     fn same_seed_same_stream_and_others_differ() {
-        let draw = |seed| (0..4).map(|_| 0).scan(Rng::new(seed), |rng, _: i32| Some(rng.next_u64())).collect::<Vec<_>>();
+        let draw =
+            |seed| (0..4).map(|_| 0).scan(Rng::new(seed), |rng, _: i32| Some(rng.next_u64())).collect::<Vec<_>>();
         assert_eq!(draw(7), draw(7));
         assert_ne!(draw(7), draw(8));
     }
@@ -129,7 +130,7 @@ mod tests {
     fn exponential_has_its_mean() {
         let mut rng = Rng::new(2);
         let sum: Duration = (0..20_000).map(|_| rng.exponential(Duration::from_secs(1))).sum();
-        assert!((19_500..20_500).contains(&sum.as_millis()), "{sum:?}");
+        assert!((19_500..20_500).contains(&sum.as_secs()), "{sum:?}");
     }
 
     #[test]

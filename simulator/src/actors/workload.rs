@@ -37,7 +37,10 @@ pub enum Pattern {
 pub enum Sizes {
     Fixed(usize),
     /// Uniform, both ends included.
-    Range { min: usize, max: usize },
+    Range {
+        min: usize,
+        max: usize,
+    },
 }
 
 impl Workload {

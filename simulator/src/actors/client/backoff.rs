@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use crate::actors::Rng;
+use outrigger::net::Net;
+use tokio::select;
+use tokio::time::sleep;
+
+use crate::actors::event::ClientEvent;
+use crate::actors::{Actor, Rng, Stop};
 
 /// Exponential back-off, as the reconnecting libraries of browsers do it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,8 +66,20 @@ impl Retries {
         Self { backoff, next: backoff.base.min(backoff.max) }
     }
 
+    /// Waits after an attempt whose session lived for `lived`, zero if none came about. Returns early when told to
+    /// stop.
+    pub(super) async fn pause<N: Net>(&mut self, actor: &mut Actor<N>, lived: Duration, stop: &Stop) {
+        let wait = self.wait(lived, &mut actor.rng);
+        actor.client_event(&ClientEvent::ReconnectIn(wait));
+        select! {
+            biased;
+            () = stop.stopped() => {}
+            () = sleep(wait) => {}
+        }
+    }
+
     /// The wait after an attempt whose session lived for `lived`, zero if none came about.
-    pub(super) fn wait(&mut self, lived: Duration, rng: &mut Rng) -> Duration {
+    fn wait(&mut self, lived: Duration, rng: &mut Rng) -> Duration {
         let Backoff { base, factor, max, jitter, stable_after } = self.backoff;
         if !lived.is_zero() && lived >= stable_after {
             self.next = base.min(max);

@@ -10,6 +10,7 @@ mod long_poller;
 mod poller;
 mod push;
 mod read_rate;
+mod session;
 mod sse;
 
 use std::sync::Arc;
@@ -24,7 +25,7 @@ pub use long_poller::{LongPoller, LongPolling};
 pub use poller::{Poller, Polling};
 pub use push::{Messages, Pinging, Push, PushClient};
 pub use read_rate::ReadRate;
-pub use sse::SseClient;
+pub use sse::{Sse, SseClient};
 
 /// What all kinds of clients are told.
 #[derive(Debug, Clone)]

@@ -77,15 +77,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Throttled<S> {
                 UNLIMITED => return Pin::new(&mut self.stream).poll_read(cx, buf),
                 0 => self.pause_for(RECHECK),
                 rate => {
-                    let mut chunk = buf.take(CHUNK_BYTES);
+                    let mut chunk = [0; CHUNK_BYTES];
+                    let most = buf.remaining().min(CHUNK_BYTES);
+                    let mut chunk = ReadBuf::new(&mut chunk[..most]);
                     ready!(Pin::new(&mut self.stream).poll_read(cx, &mut chunk))?;
+                    buf.put_slice(chunk.filled());
                     let read = chunk.filled().len();
-                    // The chunk was the unfilled part of `buf`, and its first `read` bytes are initialized now.
-                    let filled = buf.filled().len() + read;
-                    if buf.initialized().len() < filled {
-                        return Poll::Ready(Err(io::Error::other("a read buffer that is not initialized")));
-                    }
-                    buf.set_filled(filled);
                     let bytes = u64::try_from(read).unwrap_or(0);
                     self.pause_for(Duration::from_micros(bytes * 1_000_000 / rate));
                     return Poll::Ready(Ok(()));
