@@ -161,9 +161,19 @@ impl<S: Stream> TlsStream<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes what is in the scratch outbox; what the socket does not take now is kept in `out`.
+    /// Writes what is in the scratch outbox; what the socket does not take now is kept in `out`. The outbox is empty
+    /// afterwards also when the socket is dead: the next to use it is another connection of this thread.
     fn send_or_keep(&mut self, cx: &mut Context<'_>, outbox: &mut Outbox) -> io::Result<()> {
-        let bytes = outbox.bytes();
+        let sent = self.send_now(cx, outbox.bytes());
+        if let Ok(sent) = sent {
+            self.out.extend_from_slice(&outbox.bytes()[sent..]);
+        }
+        outbox.clear();
+        sent.map(|_| ())
+    }
+
+    /// How much of `bytes` the socket takes now, behind what waits already.
+    fn send_now(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<usize> {
         let mut at = 0;
         while self.out.is_empty() && at < bytes.len() {
             match Pin::new(&mut self.io).poll_write(cx, &bytes[at..]) {
@@ -173,9 +183,7 @@ impl<S: Stream> TlsStream<S> {
                 Poll::Pending => break,
             }
         }
-        self.out.extend_from_slice(&bytes[at..]);
-        outbox.clear();
-        Ok(())
+        Ok(at)
     }
 
     /// Reads once from the socket and decrypts what came. `Ok(false)` when nothing came of it yet.
