@@ -43,6 +43,7 @@ pub(super) struct Upgrade {
     pub(super) connection: OnUpgrade,
     pub(super) client: u32,
     pub(super) since: u64,
+    pub(super) watch: Watch,
 }
 
 impl<N: Net> Exchange<N> {
@@ -143,7 +144,7 @@ impl<N: Net> Exchange<N> {
         let stream = EventStream {
             feed: self.shared.feed.clone(),
             heartbeat: self.shared.options.sse_heartbeat,
-            watch: self.watch.clone(),
+            watch: self.shared.control.watch(),
             sent: since,
         };
         let body = AnswerBody::stream((stream, closed), |(stream, closed)| {
@@ -166,7 +167,9 @@ impl<N: Net> Exchange<N> {
         }
         let key = headers.get(SEC_WEBSOCKET_KEY).ok_or(StatusCode::BAD_REQUEST)?;
         let accept = HeaderValue::try_from(accept_key(key.as_bytes())).expect("base64 is plain ASCII");
-        let upgrade = Upgrade { connection: hyper::upgrade::on(request), client: query.client, since: query.since };
+        let watch = self.shared.control.watch();
+        let connection = hyper::upgrade::on(request);
+        let upgrade = Upgrade { connection, client: query.client, since: query.since, watch };
         *self.upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgrade);
         let mut answer = status(StatusCode::SWITCHING_PROTOCOLS);
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));

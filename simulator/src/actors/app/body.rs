@@ -3,12 +3,18 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use tokio::time::{Sleep, sleep};
 
 use super::WritePattern;
+
+/// From the header to the body, where they are written apart. A simulated network makes one segment of what is written
+/// at one moment, and this is the shortest time that a timer tells apart.
+const APART: Duration = Duration::from_millis(1);
 
 /// What feeds a stream: its next bytes, `None` at the end, and itself for the bytes after them.
 pub(super) type Next<S> = Pin<Box<dyn Future<Output = Option<(Bytes, S)>> + Send>>;
@@ -17,19 +23,20 @@ pub(super) type Next<S> = Pin<Box<dyn Future<Output = Option<(Bytes, S)>> + Send
 pub(super) enum AnswerBody {
     Whole {
         bytes: Bytes,
-        /// Whether hyper is to be told once to come again, which makes it write out the header meanwhile.
-        hold: bool,
+        /// Until it is over, hyper is told to come again, and writes out the header meanwhile.
+        pause: Option<Pin<Box<Sleep>>>,
     },
     Stream(Pin<Box<dyn Body<Data = Bytes, Error = Infallible> + Send>>),
 }
 
 impl AnswerBody {
     pub(super) fn empty() -> Self {
-        Self::Whole { bytes: Bytes::new(), hold: false }
+        Self::Whole { bytes: Bytes::new(), pause: None }
     }
 
     pub(super) fn whole(bytes: impl Into<Bytes>, write: WritePattern) -> Self {
-        Self::Whole { bytes: bytes.into(), hold: write == WritePattern::Apart }
+        let pause = (write == WritePattern::Apart).then(|| Box::pin(sleep(APART)));
+        Self::Whole { bytes: bytes.into(), pause }
     }
 
     /// A stream whose every piece is made by `next` from what the piece before it left.
@@ -50,13 +57,13 @@ impl Body for AnswerBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match self.get_mut() {
-            Self::Whole { hold, .. } if *hold => {
-                *hold = false;
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
             Self::Whole { bytes, .. } if bytes.is_empty() => Poll::Ready(None),
-            Self::Whole { bytes, .. } => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Whole { bytes, pause } => {
+                if let Some(pause) = pause {
+                    ready!(pause.as_mut().poll(cx));
+                }
+                Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes)))))
+            }
             Self::Stream(stream) => stream.as_mut().poll_frame(cx),
         }
     }

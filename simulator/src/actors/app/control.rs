@@ -55,7 +55,7 @@ impl AppControl {
         self.change(|state| state.leaving = true);
     }
 
-    /// A connection's ear, for commands that come after this call.
+    /// The ear of a connection or a session, for commands that come after this call.
     pub(super) fn watch(&self) -> Watch {
         let (closes, cuts) = self.look(|state| (state.closes, state.cuts));
         Watch { control: self.clone(), closes, cuts }
@@ -91,9 +91,9 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Done with the code when the sessions are to close.
+    /// Done with the code when the sessions are to close, also because the app is leaving.
     pub(super) async fn close(&self) -> u16 {
-        self.reached(|state| (state.closes > self.closes).then_some(state.close_code)).await
+        self.reached(|state| (state.leaving || state.closes > self.closes).then_some(state.close_code)).await
     }
 
     /// Done when the connections are to be cut.

@@ -68,7 +68,7 @@ impl Default for AppOptions {
 pub enum WritePattern {
     /// Header and body in one write.
     Together,
-    /// The header first, the body in a write of its own: with Nagle's algorithm at work somewhere, a round trip more.
+    /// The header first, the body a millisecond later in a write of its own: with Nagle's algorithm at work somewhere, a round trip more.
     Apart,
 }
 
@@ -178,7 +178,7 @@ async fn connection<N: Net>(stream: Stallable<N::Stream>, shared: Arc<Shared<N>>
         _ = http.as_mut() => {}
     }
     if let Some(upgrade) = exchange.take_upgrade() {
-        session::run(&shared, upgrade, watch).await;
+        session::run(&shared, upgrade).await;
     }
 }
 

@@ -25,8 +25,8 @@ type End = (Ending, Option<u16>);
 
 /// Sends the updates after `upgrade.since` until the client closes or is gone, or the app is told to close; in each
 /// case with one Close, if the connection still takes it.
-pub(super) async fn run<N: Net>(shared: &Shared<N>, upgrade: Upgrade, watch: Watch) {
-    let Upgrade { connection, client, since } = upgrade;
+pub(super) async fn run<N: Net>(shared: &Shared<N>, upgrade: Upgrade) {
+    let Upgrade { connection, client, since, watch } = upgrade;
     let Ok(upgraded) = connection.await else { return };
     shared.actor.app_event(&AppEvent::SessionOpened { client, since });
     let (reader, writer) = ws::server(upgraded, shared.options.write_timeout);

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{CONNECTION, IF_NONE_MATCH};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, Request, StatusCode};
+use http_body_util::Empty;
 use outrigger::net::Net;
 use tokio::select;
 use tokio::time::{Instant, sleep_until};
@@ -80,15 +82,15 @@ impl<N: Net> Poller<N> {
     /// One poll. On a kept connection that the other end had closed meanwhile, it is tried once more on a new one.
     async fn poll(&self, state: &mut State) {
         for _ in 0..2 {
-            let connection = match state.connection.take() {
+            let mut connection = match state.connection.take() {
                 Some(connection) if connection.is_usable() => connection,
                 _ => match HttpConnection::open(&self.actor, &self.settings, &ReadRate::unlimited()).await {
                     Some(connection) => connection,
                     None => return,
                 },
             };
-            let mut connection = connection;
-            match self.ask(&mut connection, state).await {
+            let (request, within) = (self.request(state), self.settings.timeouts.answer);
+            match connection.ask(&self.actor, request, RequestKind::Poll, within, has_nothing_new).await {
                 Err(RequestFailure::Cut) if connection.is_reused() => {}
                 Err(_) => return,
                 Ok(answer) => {
@@ -100,7 +102,7 @@ impl<N: Net> Poller<N> {
         }
     }
 
-    async fn ask(&self, connection: &mut HttpConnection, state: &State) -> Result<Answer, RequestFailure> {
+    fn request(&self, state: &State) -> Request<Empty<Bytes>> {
         let mut extra = Vec::new();
         if let Some(etag) = &state.etag {
             extra.push((IF_NONE_MATCH, etag.clone()));
@@ -108,9 +110,7 @@ impl<N: Net> Poller<N> {
         if !self.polling.keep_alive {
             extra.push((CONNECTION, HeaderValue::from_static("close")));
         }
-        let request = get(&self.settings, &format!("/updates?since={}", state.since), &extra);
-        let within = self.settings.timeouts.answer;
-        connection.ask(&self.actor, request, RequestKind::Poll, within, has_nothing_new).await
+        get(&self.settings, &format!("/updates?since={}", state.since), &extra)
     }
 
     fn take(&self, state: &mut State, answer: &Answer) {
