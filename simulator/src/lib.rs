@@ -1,4 +1,6 @@
-//! A deterministic simulator that runs the sidecar's own code: same scenario, same seed, same history.
+//! The deterministic simulator: worlds of clients, networks and apps around the sidecar's own code, which runs in them
+//! unchanged on its network seam.
 
+pub mod actors;
 pub mod rng;
 pub mod scenario;
