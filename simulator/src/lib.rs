@@ -4,6 +4,7 @@
 //! time, and gives back what the future returned together with a digest over every packet. Same options, same seed,
 //! same digest, on any thread and in any process.
 
+pub mod crypto;
 pub mod engine;
 pub mod fault;
 pub mod history;

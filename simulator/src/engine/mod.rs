@@ -218,7 +218,6 @@ fn run_here<R, Fut: Future<Output = R>>(
             play_until_done(play, limit_us).await
         })
     }));
-    let virtual_us = try_with(|s| s.now()).unwrap_or(0);
     // Streams close their sockets when they are dropped, so every task goes before the kernels do.
     drop(runtime);
     let state = state::uninstall();
@@ -230,7 +229,7 @@ fn run_here<R, Fut: Future<Output = R>>(
     Ok(Outcome {
         result,
         stats: state.stats,
-        virtual_time: Duration::from_micros(virtual_us),
+        virtual_time: Duration::from_micros(state.ended_us),
         digest: state.log.digest(),
         traffic: state.traffic(),
         log: state.log.take(),
@@ -257,6 +256,8 @@ async fn play_until_done<R, Fut: Future<Output = R>>(
         result = play(World::new()) => Ok(result),
     };
     driver.abort();
+    // Outside of the runtime, time is real again.
+    with(|s| s.ended_us = s.now());
     ended
 }
 

@@ -58,6 +58,8 @@ pub(crate) struct Host {
 
 pub(crate) struct State {
     pub(crate) start: Instant,
+    /// When the play was done, in virtual microseconds.
+    pub(crate) ended_us: u64,
     pub(crate) seed: u64,
     pub(crate) epoch: Duration,
     pub(crate) hosts: Vec<Host>,
@@ -102,6 +104,7 @@ impl State {
         }
         Self {
             start: Instant::now(),
+            ended_us: 0,
             seed: options.seed,
             epoch: options.epoch,
             hosts,

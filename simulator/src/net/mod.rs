@@ -47,6 +47,11 @@ impl SimNet {
         Self { label: Arc::from(label), ..self.clone() }
     }
 
+    /// The host's place in [`crate::engine::Options::hosts`].
+    pub fn index(&self) -> u16 {
+        self.host
+    }
+
     /// The host's address, the same over restarts.
     pub fn ip(&self) -> IpAddr {
         with(|s| IpAddr::V4(s.host(self.host).ip))

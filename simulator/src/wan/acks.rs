@@ -31,8 +31,15 @@ impl State {
 
     /// The ACK that waits for `sender`'s flow, for a segment that goes the other way now.
     pub(super) fn piggyback(&mut self, id: ConnId, sender: Side, now: u64) -> Option<AckInfo> {
-        let waits = self.conns.get(&id).is_some_and(|conn| conn.flows[sender as usize].unacked.timer != 0);
-        if waits { self.take_ack(id, sender, now) } else { None }
+        let flow = self.conns.get_mut(&id)?.flow(sender);
+        if flow.backoff.is_some() && flow.out > 0 && flow.delivered == flow.sent {
+            // Its ACKs were lost, and every packet says again how far the reader is.
+            flow.unacked.segments = flow.out;
+            flow.unacked.arrived_at = now;
+            flow.unacked.sent_at = now;
+            return self.take_ack(id, sender, now);
+        }
+        if flow.unacked.timer == 0 { None } else { self.take_ack(id, sender, now) }
     }
 
     fn take_ack(&mut self, id: ConnId, sender: Side, now: u64) -> Option<AckInfo> {
@@ -50,6 +57,8 @@ impl State {
         let flow = conn.flow(sender);
         flow.limit = flow.limit.max(ack.limit);
         if ack.segments > 0 {
+            // Whatever the retransmission timer was about, the way is open.
+            flow.backoff = None;
             flow.out = flow.out.saturating_sub(ack.segments);
             flow.congestion.acked(ack.segments, (now - ack.sent_at).saturating_sub(ack.held_us));
         }

@@ -12,7 +12,9 @@ use crate::middlebox::Watch;
 
 /// The receive window before the reader has shown that it reads, and the most it grows to, in bytes.
 const WINDOW_MIN: u64 = 64 * 1024;
-pub(crate) const WINDOW_MAX: u64 = 6 * 1024 * 1024;
+const WINDOW_MAX: u64 = 6 * 1024 * 1024;
+/// What each byte that was read adds to the receive window.
+const WINDOW_GROWTH: u64 = 4;
 
 /// An endpoint as everybody else sees it: the host's address stays the same over restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -176,7 +178,7 @@ impl Flow {
 
     /// How far the reader lets the sender go: the window grows with what the application reads, as Linux' does.
     pub(crate) fn window_end(&self) -> u64 {
-        self.read + (WINDOW_MIN + 2 * self.read).min(WINDOW_MAX)
+        self.read + (WINDOW_MIN + WINDOW_GROWTH * self.read).min(WINDOW_MAX)
     }
 
     pub(crate) fn forget_queue(&mut self) {

