@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use outrigger::config::{self, Sources};
 use outrigger::net::Net;
-use outrigger::server::Server;
+use outrigger::server::{Server, Surroundings};
+use outrigger::telemetry;
 use outrigger::tls::{Crypto, ServerSide};
 use outrigger_sim::actors::{
     Account, Actor, App, AppControl, AppEvent, AppOptions, ClientEvent, ClientSettings, ClientTls, Clock, Collector,
@@ -130,7 +131,11 @@ impl<N: Net> World<N> {
         let crypto = Crypto::new(world.net.clone());
         let (server_side, client_tls) = certificates(&crypto);
         let server_side = tls.then_some(server_side);
-        let server = Server::start(world.net.clone(), &config, &crypto, server_side, 100).await.expect("a free port");
+        let server = {
+            let surroundings =
+                Surroundings { crypto, tls: server_side, max_connections: 100, observer: Arc::new(telemetry::Log) };
+            Server::start(world.net.clone(), &config, surroundings).await.expect("a free port")
+        };
         world.target.port = server.addresses()[0].1.port();
         world.target.tls = tls.then_some(client_tls);
         world.net.spawn(server.run(pending(), pending()));

@@ -1,0 +1,9 @@
+//! The simulated network against what real kernels were measured to do.
+
+mod bulk;
+mod determinism;
+mod faults;
+mod middleboxes;
+mod support;
+mod timing;
+mod wire;
