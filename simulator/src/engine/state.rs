@@ -138,6 +138,8 @@ impl State {
         if self.stats.events == self.event_limit {
             self.fail(RunError::EventLimit(self.event_limit));
         }
+        // The driver may be asleep until what was next so far.
+        WAITING.set(true);
         self.heap.push(Reverse(Scheduled { at, tie: self.stats.events, event }));
     }
 

@@ -38,7 +38,6 @@ async fn read_all(stream: &mut SimStream, pause: Option<Duration>) -> usize {
         if n == 0 {
             return at;
         }
-        if std::env::var("DBG").is_ok() { eprintln!("read {at}"); }
         assert!(buf[..n].iter().enumerate().all(|(i, b)| *b == byte(at + i)), "corrupt near {at}");
         at += n;
         if let Some(pause) = pause {

@@ -4,6 +4,8 @@ mod bulk;
 mod determinism;
 mod faults;
 mod middleboxes;
+mod sidecar;
+mod stock;
 mod support;
 mod timing;
 mod wire;
