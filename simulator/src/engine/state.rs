@@ -216,7 +216,9 @@ pub(crate) fn flush() -> bool {
         GUARD.with(|guard| {
             let guard = guard.borrow();
             let guard = guard.as_ref().expect("the guard lives as long as the state");
-            packets.into_iter().for_each(|packet| guard.deliver(packet));
+            for packet in packets {
+                guard.deliver(packet);
+            }
         });
     }
     any
