@@ -35,6 +35,8 @@ const KERNEL_SEND_BYTES: usize = 65_535;
 pub(crate) const KERNEL_RECEIVE_BYTES: usize = 8 * 1024 * 1024;
 /// Ethernet's 1500 less the 12 bytes of TCP timestamps, which the kernels do not know of.
 const KERNEL_MTU: u32 = 1488;
+/// Handles of tasks that a host keeps before it throws out those of finished ones.
+pub(crate) const MIN_TASKS_TO_PRUNE: usize = 64;
 const STACK_BYTES: usize = 8 * 1024 * 1024;
 
 /// One host.
@@ -290,7 +292,7 @@ fn register(options: &Options) -> Vec<Host> {
             up: true,
             process: 0,
             tasks: Vec::new(),
-            prune_at: 64,
+            prune_at: MIN_TASKS_TO_PRUNE,
             entropy: Rng::new(options.seed, &format!("host {}", spec.name)),
             skew_us: 0,
             hops: spec.hops.clone(),

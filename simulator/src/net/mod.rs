@@ -5,7 +5,7 @@ mod stream;
 mod task;
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -82,6 +82,10 @@ impl SimNet {
     /// This host's own addresses, loopback too, are one to its kernel: a listener on 127.0.0.1 can be reached from
     /// other hosts as well.
     fn to_inner(&self, addr: SocketAddr) -> SocketAddr {
+        if addr.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
+            // A listener on [::] takes IPv4 too, and there is nothing else here.
+            return SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), addr.port());
+        }
         let own = addr.ip() == self.ip() || addr.ip().is_loopback();
         if own { SocketAddr::new(self.inner().into(), addr.port()) } else { addr }
     }
@@ -115,7 +119,11 @@ impl Net for SimNet {
         let Endpoint::Tcp(to) = to else {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "simulated hosts have no Unix sockets"));
         };
-        let dial = Scoped::new(self.kernel, shim::TcpStream::connect(self.to_inner(*to)));
+        let to = self.to_inner(*to);
+        if to.is_ipv6() {
+            return Err(io::Error::new(io::ErrorKind::NetworkUnreachable, "the simulated network is IPv4 alone"));
+        }
+        let dial = Scoped::new(self.kernel, shim::TcpStream::connect(to));
         match tokio::time::timeout(CONNECT_TIMEOUT, dial).await {
             Ok(stream) => Ok(SimStream::new(stream?, self)),
             Err(_) => Err(io::ErrorKind::TimedOut.into()),

@@ -127,7 +127,7 @@ impl State {
         let mut fold = Fold::default();
         fold.bytes(&payload);
         self.record(id, side, now, passage.arrival, [offset, fold.value(), late]);
-        self.passed_hops(id, side, side, now);
+        self.passed_hops(id, side, now);
         let conn = self.conns.get_mut(&id).expect("still there");
         let flow = conn.flow(side);
         let at = (passage.arrival + late).max(flow.last_arrival);

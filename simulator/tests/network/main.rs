@@ -3,6 +3,7 @@
 mod bulk;
 mod determinism;
 mod faults;
+mod loss;
 mod middleboxes;
 mod sidecar;
 mod stock;
