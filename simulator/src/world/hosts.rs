@@ -65,6 +65,7 @@ pub(super) fn options(scenario: &Scenario, faults: &[PlannedFault], seed: u64) -
         let mut host = HostSpec::new(&sidecar.name, index(sidecar.region.0)).lives(lives(Host::Sidecar(SidecarId(i))));
         // The engine wants the one nearest to the host first.
         host.hops = hops(seed, &sidecar.name, sidecar.hops.iter().rev());
+        host.hops.iter_mut().for_each(|hop| hop.inbound_only = true);
         options.hosts.push(host);
     }
     for group in &scenario.clients {
@@ -166,6 +167,8 @@ fn hops<'a>(seed: u64, host: &str, hops: impl Iterator<Item = &'a scenario::Hop>
             name: hop.name.clone(),
             idle: hop.idle.map(|range| (draw(range), end)),
             lifetime: hop.lifetime.map(|age| (age, end)),
+
+            inbound_only: false,
         }
     };
     hops.map(real).collect()
