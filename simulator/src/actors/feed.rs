@@ -19,6 +19,9 @@ pub const MAX_KEPT_BYTES: usize = 64 * 1024 * 1024;
 /// The largest update.
 pub const MAX_UPDATE_BYTES: usize = 1024 * 1024;
 
+/// In place of the number of the newest update that a client has: it wants only what comes after its request.
+pub const FROM_NOW: u64 = u64::MAX;
+
 /// One update, as it is told to clients: `{"seq":N,"at":MICROSECONDS,"pad":"…"}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Update {

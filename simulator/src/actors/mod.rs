@@ -31,7 +31,7 @@ pub use client::{
     PushClient, ReadRate, Sse, SseClient, Target, Timeouts,
 };
 pub use event::{AppEvent, ClientEvent, ConnectFailure, Ending, FeedEvent, Observer, RequestFailure, RequestKind};
-pub use feed::{Feed, MAX_KEPT_BYTES, MAX_KEPT_UPDATES, MAX_UPDATE_BYTES, Update};
+pub use feed::{FROM_NOW, Feed, MAX_KEPT_BYTES, MAX_KEPT_UPDATES, MAX_UPDATE_BYTES, Update};
 pub use figures::{Account, AppFigures, Collector, Figures, OTHERS, Spread};
 pub use rng::Rng;
 pub use signal::Stop;

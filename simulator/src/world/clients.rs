@@ -27,9 +27,9 @@ use crate::scenario::{self, ClientGroup, ClientKind, GroupId, Scenario, SizeRang
 
 /// A session that lived this long was no failure.
 const STABLE_AFTER: Duration = Duration::from_secs(5);
-const PADDING: HeaderName = HeaderName::from_static("cookie");
+const PADDING: HeaderName = HeaderName::from_static("x-padding");
 /// Name, colon, space and line end around a header's value.
-const AROUND_VALUE: u32 = 10;
+const AROUND_VALUE: u32 = 13;
 
 /// All clients of a run.
 pub(super) struct Clients {
@@ -143,6 +143,7 @@ async fn live(
                 backoff,
                 ping: push.ping.map(|every| Pinging { interval: every, timeout: every }),
                 messages: push.sends.map(|sends| Messages { interval: sends.every, bytes: middle(sends.size) }),
+                forgets: !push.resume,
                 read_rate,
             };
             PushClient { actor, settings, push }.run(stop).await;
@@ -157,11 +158,14 @@ async fn live(
             };
             Poller { actor, settings, polling }.run(stop).await;
         }
-        ClientKind::LongPoller(_) => {
-            LongPoller { actor, settings, polling: LongPolling { backoff, ..LongPolling::default() } }.run(stop).await;
+        ClientKind::LongPoller(poller) => {
+            // The app answers earlier by its own `hold`; the client waits for its timeout and no longer.
+            let polling = LongPolling { wait: poller.timeout, backoff };
+            LongPoller { actor, settings, polling }.run(stop).await;
         }
-        ClientKind::Sse(_) => {
-            SseClient { actor, settings, sse: Sse { backoff, silence: None, read_rate } }.run(stop).await;
+        ClientKind::Sse(sse) => {
+            let sse = Sse { backoff, silence: None, forgets: !sse.resume, read_rate };
+            SseClient { actor, settings, sse }.run(stop).await;
         }
     }
 }
@@ -184,7 +188,7 @@ fn settings(scenario: &Scenario, id: GroupId, tls: Option<ClientTls>) -> ClientS
     let mut settings = ClientSettings::new(target, 0);
     let answer = match &group.kind {
         ClientKind::Poller(poller) => poller.timeout,
-        ClientKind::LongPoller(poller) => poller.timeout,
+        ClientKind::LongPoller(_) => Duration::ZERO,
         ClientKind::Push(_) | ClientKind::Sse(_) => settings.timeouts.answer,
     };
     settings.timeouts =
@@ -194,7 +198,7 @@ fn settings(scenario: &Scenario, id: GroupId, tls: Option<ClientTls>) -> ClientS
 }
 
 /// A header that takes about so many bytes.
-fn padding(bytes: u32) -> HeaderMap {
+pub(super) fn padding(bytes: u32) -> HeaderMap {
     let mut headers = HeaderMap::new();
     if bytes > 0 {
         let length = usize::try_from(bytes.saturating_sub(AROUND_VALUE)).unwrap_or(0);

@@ -12,6 +12,7 @@ use outrigger::server::{Server, Surroundings};
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
+use super::clients::padding;
 use super::ledger::{Ledger, SidecarEar};
 use crate::actors::{Actor, App, AppControl, AppOptions, Clock, Feed, Rng, Stop, WritePattern};
 use crate::crypto;
@@ -140,6 +141,7 @@ async fn start_app(ground: &Ground, net: SimNet, process: u32, id: usize, app: &
     let options = AppOptions {
         processing: (app.processing.from, app.processing.to),
         write: WritePattern::Together,
+        headers: padding(app.headers),
         max_wait: app.hold,
         sse_heartbeat: app.ping,
         ..AppOptions::default()

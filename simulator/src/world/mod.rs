@@ -31,7 +31,7 @@ use crate::engine::{self, RunError, Stats, World};
 use crate::history::{Digest, Entry};
 use crate::rng::Stream;
 use crate::scenario::{
-    self, AppId, Failure, Host, Metrics, PlannedFault, Scenario, SidecarId, SizeRange, Updates, schedule,
+    self, AppId, ClientKind, Failure, Host, Metrics, PlannedFault, Scenario, SidecarId, SizeRange, Updates, schedule,
 };
 use crate::wan::Traffic;
 
@@ -41,6 +41,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const CLIENTS_LEAVE: Duration = Duration::from_secs(30);
 /// For an app, or for a sidecar beyond its own `shutdown_grace`, to stop.
 const MACHINES_STOP: Duration = Duration::from_secs(30);
+/// Of 10,000 clients.
+const ALL_LISTEN: u16 = 10_000;
 /// Between the updates of a burst.
 const BURST_SPACING: Duration = Duration::ZERO;
 
@@ -72,6 +74,27 @@ impl Run {
     pub fn is_good(&self) -> bool {
         self.failures.is_empty() && self.violations.is_empty()
     }
+}
+
+/// What a scenario may say and no run plays yet, each as a clause; a scenario with any of it is not run.
+pub fn unplayable(scenario: &Scenario) -> Vec<String> {
+    let mut found = Vec::new();
+    if scenario.workload.listeners_per_10k < ALL_LISTEN {
+        found.push("workload: `listeners` below 100% cannot be played yet; remove it".to_owned());
+    }
+    for group in &scenario.clients {
+        if let ClientKind::Push(push) = &group.kind {
+            if push.stays.is_some() {
+                found.push(format!("clients {}: `stays` cannot be played yet; remove it", group.name));
+            }
+            for app in group.targets.iter().map(|target| &scenario.apps[scenario.sidecars[target.0].app.0]) {
+                if app.ping.is_some() {
+                    found.push(format!("app {}: `ping` to push clients cannot be played yet; remove it", app.name));
+                }
+            }
+        }
+    }
+    found
 }
 
 /// Runs a scenario without sweeps (see [`scenario::variants`]) with a seed. Same scenario, same seed, same run.

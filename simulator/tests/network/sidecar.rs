@@ -1,6 +1,7 @@
 //! The sidecar's own code on simulated hosts.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::Empty;
@@ -11,7 +12,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use outrigger::config::{self, Sources};
 use outrigger::net::{Endpoint, Listener as _, Net};
-use outrigger::server::Server;
+use outrigger::server::{Server, Surroundings};
 use outrigger::tls::{self};
 use outrigger_sim::crypto;
 use outrigger_sim::engine::{HostSpec, Options, World};
@@ -111,7 +112,9 @@ async fn start(world: World, listen: &str, keepalive: &str) {
     let (config, _) = config::resolve(&sources, None).unwrap_or_else(|report| panic!("{report}"));
     let crypto = crypto::crypto(&edge);
     let tls = Some(crypto::server_side(&crypto));
-    let server = Server::start(edge.clone(), &config, &crypto, tls, 1000).await.unwrap();
+    let observer = Arc::new(outrigger::telemetry::Log);
+    let surroundings = Surroundings { crypto, tls, max_connections: 1000, observer };
+    let server = Server::start(edge.clone(), &config, surroundings).await.unwrap();
     edge.spawn(server.run(std::future::pending(), std::future::pending()));
 }
 

@@ -80,7 +80,7 @@ fn invariants_hold_through_storms() {
 #[test]
 fn invariants_hold_through_power_losses() {
     let (world, _) = STORM.split_once("[faults_random]").unwrap();
-    let without_streams = world.replace("kind = \"sse\"", "kind = \"poller\"");
+    let without_streams = world.replace("kind = \"sse\"", "kind = \"long-poller\"");
     let text = format!("{without_streams}[faults_random]\ncount = 4\nkinds = [\"power-loss\", \"loss-burst\"]\n");
     for seed in 1..=4 {
         let run = run(&text, seed);

@@ -62,7 +62,10 @@ impl<N: Net> Exchange<N> {
         if !processing.is_zero() {
             sleep(processing).await;
         }
-        let answer = self.route(request).await.unwrap_or_else(status);
+        let mut answer = self.route(request).await.unwrap_or_else(status);
+        for (name, value) in &self.shared.options.headers {
+            answer.headers_mut().insert(name, value.clone());
+        }
         let status = answer.status().as_u16();
         self.shared.actor.app_event(&AppEvent::RequestServed { status });
         answer
@@ -80,11 +83,16 @@ impl<N: Net> Exchange<N> {
             },
             "/events" => {
                 let resumed = request.headers().get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
-                Ok(self.events(query.client, resumed.unwrap_or(query.since)))
+                Ok(self.events(query.client, self.known(resumed.unwrap_or(query.since))))
             }
             "/ws" => self.websocket(&mut request, &query),
             _ => Err(StatusCode::NOT_FOUND),
         }
+    }
+
+    /// Nobody knows more than there is: who asks from [`FROM_NOW`](crate::actors::FROM_NOW) on gets what comes next.
+    fn known(&self, since: u64) -> u64 {
+        since.min(self.shared.feed.latest())
     }
 
     fn poll(&self, since: u64, known: Option<&HeaderValue>) -> Answer {
@@ -169,7 +177,7 @@ impl<N: Net> Exchange<N> {
         let accept = HeaderValue::try_from(accept_key(key.as_bytes())).expect("base64 is plain ASCII");
         let watch = self.shared.control.watch();
         let connection = hyper::upgrade::on(request);
-        let upgrade = Upgrade { connection, client: query.client, since: query.since, watch };
+        let upgrade = Upgrade { connection, client: query.client, since: self.known(query.since), watch };
         *self.upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgrade);
         let mut answer = status(StatusCode::SWITCHING_PROTOCOLS);
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));

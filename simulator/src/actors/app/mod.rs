@@ -13,6 +13,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use http::HeaderMap;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -39,6 +40,8 @@ pub struct AppOptions {
     /// What the app needs before it answers, uniformly from the first to the second.
     pub processing: (Duration, Duration),
     pub write: WritePattern,
+    /// Put on every answer, on top of what it needs.
+    pub headers: HeaderMap,
     /// The longest wait that a long poll is granted.
     pub max_wait: Duration,
     /// How often a silent event stream gets a comment, so that nobody takes it for dead.
@@ -55,6 +58,7 @@ impl Default for AppOptions {
         Self {
             processing: (Duration::ZERO, Duration::ZERO),
             write: WritePattern::Together,
+            headers: HeaderMap::new(),
             max_wait: Duration::from_mins(1),
             sse_heartbeat: Some(Duration::from_secs(15)),
             write_timeout: Duration::from_secs(30),

@@ -18,7 +18,7 @@ use super::http::{HttpConnection, get};
 use super::read_rate::ReadRate;
 use super::session::{self, Account};
 use crate::actors::event::{ClientEvent, RequestFailure, RequestKind};
-use crate::actors::{Actor, Stop, ws};
+use crate::actors::{Actor, FROM_NOW, Stop, ws};
 
 /// Of a `Sec-WebSocket-Key` (RFC 6455 §4.1).
 const KEY_BYTES: usize = 16;
@@ -31,6 +31,8 @@ pub struct Push {
     pub ping: Option<Pinging>,
     /// What the client itself has to say.
     pub messages: Option<Messages>,
+    /// After the first session it does not ask for what it missed.
+    pub forgets: bool,
     pub read_rate: ReadRate,
 }
 
@@ -65,15 +67,17 @@ impl<N: Net> PushClient<N> {
         self.actor.client_event(&ClientEvent::Started { feed: self.settings.feed, since: self.settings.since });
         let mut retries = Retries::new(self.push.backoff);
         let mut account = Account::new(self.settings.since);
+        let mut again = false;
         while !stop.is_stopped() {
             let began = Instant::now();
             let opened = select! {
                 biased;
                 () = stop.stopped() => return,
-                opened = self.open(account.since()) => opened,
+                opened = self.open(if again && self.push.forgets { FROM_NOW } else { account.since() }) => opened,
             };
             let mut lived = Duration::ZERO;
             if let Some(upgraded) = opened {
+                again = true;
                 self.actor.client_event(&ClientEvent::HandshakeDone { took: began.elapsed() });
                 let opened = Instant::now();
                 let halves = ws::client(upgraded, self.actor.rng.fork(), self.settings.timeouts.write);

@@ -18,7 +18,7 @@ use super::poller::take_update;
 use super::read_rate::ReadRate;
 use crate::actors::event::{ClientEvent, Ending, RequestFailure, RequestKind};
 use crate::actors::feed::{MAX_UPDATE_BYTES, Told};
-use crate::actors::{Actor, Stop};
+use crate::actors::{Actor, FROM_NOW, Stop};
 
 /// The longest line: one update and its field's name.
 const MAX_LINE_BYTES: usize = MAX_UPDATE_BYTES + 1024;
@@ -33,13 +33,20 @@ pub struct Sse {
     pub backoff: Backoff,
     /// Ends the stream when nothing comes for so long, not even a comment. Browsers wait for ever.
     pub silence: Option<Duration>,
+    /// After the first stream it does not ask for what it missed.
+    pub forgets: bool,
     pub read_rate: ReadRate,
 }
 
 impl Default for Sse {
     /// As browsers do it: 3 s between attempts, for ever, and no limit on silence.
     fn default() -> Self {
-        Self { backoff: Backoff::constant(BROWSER_RETRY), silence: None, read_rate: ReadRate::unlimited() }
+        Self {
+            backoff: Backoff::constant(BROWSER_RETRY),
+            silence: None,
+            forgets: false,
+            read_rate: ReadRate::unlimited(),
+        }
     }
 }
 
@@ -56,15 +63,17 @@ impl<N: Net> SseClient<N> {
         self.actor.client_event(&ClientEvent::Started { feed: self.settings.feed, since: self.settings.since });
         let mut retries = Retries::new(self.sse.backoff);
         let mut since = self.settings.since;
+        let mut again = false;
         while !stop.is_stopped() {
             let began = Instant::now();
             let opened = select! {
                 biased;
                 () = stop.stopped() => return,
-                opened = self.open(since) => opened,
+                opened = self.open(since, again && self.sse.forgets) => opened,
             };
             let mut lived = Duration::ZERO;
             if let Some((mut connection, body)) = opened {
+                again = true;
                 self.actor.client_event(&ClientEvent::HandshakeDone { took: began.elapsed() });
                 let opened = Instant::now();
                 let how = select! {
@@ -81,15 +90,15 @@ impl<N: Net> SseClient<N> {
         }
     }
 
-    async fn open(&self, since: u64) -> Option<(HttpConnection, Incoming)> {
+    async fn open(&self, since: u64, from_now: bool) -> Option<(HttpConnection, Incoming)> {
         let mut connection = HttpConnection::open(&self.actor, &self.settings, &self.sse.read_rate).await?;
         let mut extra = vec![(ACCEPT, EVENT_STREAM), (CACHE_CONTROL, HeaderValue::from_static("no-store"))];
         // The URL of an EventSource stays; where it was is told beside it.
-        if since > self.settings.since {
+        if since > self.settings.since && !from_now {
             extra.push((LAST_EVENT_ID, HeaderValue::from(since)));
         }
-        let request =
-            get(&self.settings, &format!("/events?client={}&since={}", self.actor.id, self.settings.since), &extra);
+        let first = if from_now { FROM_NOW } else { self.settings.since };
+        let request = get(&self.settings, &format!("/events?client={}&since={first}", self.actor.id), &extra);
         let began = Instant::now();
         let within = self.settings.timeouts.answer;
         let failed = match connection.head(&self.actor, request, RequestKind::Events, within).await {
