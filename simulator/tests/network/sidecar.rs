@@ -195,7 +195,7 @@ fn encrypted(seed: u64) -> Digest {
         let name = ServerName::try_from(crypto::SERVER_NAME).unwrap();
         for _ in 0..2 {
             let socket = dial(world, 8443).await;
-            let mut stream = tls::connect(socket, std::sync::Arc::new(config.clone()), name.clone()).await.unwrap();
+            let mut stream = tls::connect(socket, Arc::new(config.clone()), name.clone()).await.unwrap();
             open(&mut stream).await;
             echo(&mut stream).await;
             echo(&mut stream).await;

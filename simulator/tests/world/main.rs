@@ -1,4 +1,5 @@
 //! Whole scenarios: real sidecars, apps, clients and faults in one world.
+#![expect(clippy::float_cmp, reason = "figures are whole numbers here")]
 
 mod binary;
 mod determinism;
