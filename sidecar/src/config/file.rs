@@ -31,6 +31,15 @@ pub(crate) fn read_text(path: &Path, place: &Place, read_file: ReadFile) -> Resu
 
 /// Adds what the file says to `settings`. `false` if it is not TOML; then every syntax error is in the report.
 pub(crate) fn read(source: &FileSource, settings: &mut Settings, report: &mut Report) -> bool {
+    let table = parse_toml(source, report);
+    if let Some(table) = &table {
+        read_table(source, table, settings, report);
+    }
+    table.is_some()
+}
+
+/// The root table of a file. `None` if it is not TOML; then every syntax error is in the report.
+pub fn parse_toml<'a>(source: &FileSource<'a>, report: &mut Report) -> Option<DeTable<'a>> {
     let (table, errors) = DeTable::parse_recoverable(source.text);
     let mut lines = BTreeSet::new();
     for error in errors.iter().take(MAX_SYNTAX_FAULTS) {
@@ -40,10 +49,12 @@ pub(crate) fn read(source: &FileSource, settings: &mut Settings, report: &mut Re
             report.fault(&place, format!("is not TOML: {}", error.message()), advice(error.message()));
         }
     }
-    if !errors.is_empty() {
-        return false;
-    }
-    let mut entries: Vec<_> = table.get_ref().iter().collect();
+    errors.is_empty().then(|| table.into_inner())
+}
+
+/// Adds what a table of the file says to `settings`.
+pub(crate) fn read_table(source: &FileSource, table: &DeTable, settings: &mut Settings, report: &mut Report) {
+    let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(name, _)| name.span().start);
     for (name, value) in entries {
         let place = source.place(name.span().start);
@@ -63,12 +74,11 @@ pub(crate) fn read(source: &FileSource, settings: &mut Settings, report: &mut Re
             }
         }
     }
-    true
 }
 
 impl FileSource<'_> {
     /// The place of a byte offset.
-    fn place(&self, offset: usize) -> Place {
+    pub fn place(&self, offset: usize) -> Place {
         let before = self.text.get(..offset).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         Place::File {
@@ -89,7 +99,7 @@ fn advice(message: &str) -> &'static str {
 
 fn given(source: &FileSource, key: &Key, place: Place, value: &Spanned<DeValue>, report: &mut Report) -> Option<Given> {
     let DeValue::Array(values) = value.get_ref() else {
-        return match text(value.get_ref()) {
+        return match plain_text(value.get_ref()) {
             Ok(text) => Some(Given::single(&text, place)),
             Err(what) => {
                 report.fault(&place, format!("{} cannot be {what}", key.name), advice_for(key, &place));
@@ -104,7 +114,7 @@ fn given(source: &FileSource, key: &Key, place: Place, value: &Spanned<DeValue>,
     let mut items = Vec::new();
     for value in values {
         let place = source.place(value.span().start);
-        match text(value.get_ref()) {
+        match plain_text(value.get_ref()) {
             Ok(text) => items.push(Item { text, place }),
             Err(what) => {
                 report.fault(&place, format!("{} cannot hold {what}", key.name), advice_for(key, &place));
@@ -119,7 +129,7 @@ fn advice_for(key: &Key, place: &Place) -> String {
 }
 
 /// The text of a plain value as it would be written in a variable, or what else it is.
-fn text(value: &DeValue) -> Result<String, &'static str> {
+pub fn plain_text(value: &DeValue) -> Result<String, &'static str> {
     match value {
         DeValue::String(text) => Ok(text.to_string()),
         DeValue::Integer(number) => {

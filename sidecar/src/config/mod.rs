@@ -17,7 +17,7 @@ mod resolve;
 mod schema;
 mod settings;
 mod tls_names;
-mod units;
+pub mod units;
 
 use std::io;
 use std::net::SocketAddr;
@@ -26,14 +26,16 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
+use toml::de::DeTable;
 
 pub(crate) use self::file::read_text;
+pub use self::file::{parse_toml, plain_text};
 pub(crate) use self::key::Key;
 pub(crate) use self::keys::{GROUPS, all as all_keys};
 pub use self::print::effective;
 use self::reader::Reader;
 pub use self::reference::reference;
-pub use self::report::{Finding, Place, Report};
+pub use self::report::{Finding, Place, Report, did_you_mean};
 pub use self::schema::schema;
 pub(crate) use self::settings::FILE_VARIABLE;
 use self::settings::Settings;
@@ -69,7 +71,32 @@ pub fn resolve(sources: &Sources, read_file: Option<ReadFile>) -> Result<(Config
         report.sort();
         return Err(report);
     };
-    let mut reader = Reader::new(&settings, read_file, report);
+    resolve_settings(&settings, read_file, report)
+}
+
+/// As [`resolve`], but the keys are in a table of a TOML file that holds other things as well; `sources.file` is that
+/// file, and findings bear its places.
+pub fn resolve_table(
+    sources: &Sources,
+    table: &DeTable,
+    read_file: Option<ReadFile>,
+) -> Result<(Config, Vec<Finding>), Report> {
+    let mut report = Report::default();
+    let settings = Settings::read_table(sources, table, &mut report);
+    resolve_settings(&settings, read_file, report)
+}
+
+/// Whether a key of this name or alias holds the path of a file.
+pub fn names_a_file(name: &str) -> bool {
+    keys::find(name).is_some_and(|key| key.kind.is_path())
+}
+
+fn resolve_settings(
+    settings: &Settings,
+    read_file: Option<ReadFile>,
+    report: Report,
+) -> Result<(Config, Vec<Finding>), Report> {
+    let mut reader = Reader::new(settings, read_file, report);
     match resolve::config(&mut reader) {
         Some(config) => Ok((config, reader.report.warnings)),
         None => Err(reader.report),

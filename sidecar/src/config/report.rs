@@ -77,16 +77,18 @@ impl fmt::Display for Report {
 }
 
 impl Report {
-    pub(crate) fn fault(&mut self, place: &Place, problem: impl Into<String>, advice: impl Into<String>) {
+    /// Adds a fault: what is wrong, and what to write instead, each as a clause.
+    pub fn fault(&mut self, place: &Place, problem: impl Into<String>, advice: impl Into<String>) {
         self.faults.push(Finding { place: place.clone(), problem: problem.into(), advice: advice.into() });
     }
 
-    pub(crate) fn warn(&mut self, place: &Place, problem: impl Into<String>, advice: impl Into<String>) {
+    /// Adds a warning: what to know, and what to do about it, each as a clause.
+    pub fn warn(&mut self, place: &Place, problem: impl Into<String>, advice: impl Into<String>) {
         self.warnings.push(Finding { place: place.clone(), problem: problem.into(), advice: advice.into() });
     }
 
     /// Puts findings into the order in which their places are read; within a place they stay as they were found.
-    pub(crate) fn sort(&mut self) {
+    pub fn sort(&mut self) {
         for findings in [&mut self.faults, &mut self.warnings] {
             findings.sort_by_key(|finding| match &finding.place {
                 Place::File { line, column, .. } => (0, *line, *column),
@@ -99,23 +101,28 @@ impl Report {
 }
 
 /// The candidate that `word` was probably meant to be: at most a third of its letters differ.
-pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn did_you_mean<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let nearest = candidates.map(|candidate| (edit_distance(word, candidate), candidate)).min()?;
     (nearest.0 <= (word.chars().count() / 3).clamp(1, 4)).then_some(nearest.1)
 }
 
-/// Letters to insert, drop or replace to get from one word to the other (Levenshtein).
+/// Letters to insert, drop, replace or swap with their neighbour to get from one word to the other (optimal string
+/// alignment).
 fn edit_distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
+    let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
+    for (i, a) in from.iter().enumerate() {
+        let mut next = vec![i + 1];
         for (j, b) in to.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+            let replaced = row[j] + usize::from(a != b);
+            let mut distance = replaced.min(row[j + 1] + 1).min(next[j] + 1);
+            if i > 0 && j > 0 && *a == to[j - 1] && from[i - 1] == *b {
+                distance = distance.min(before[j - 1] + 1);
+            }
+            next.push(distance);
         }
+        before = std::mem::replace(&mut row, next);
     }
     row[to.len()]
 }
@@ -133,7 +140,7 @@ mod tests {
     #[test]
     fn edit_distances() {
         for (from, to, distance) in
-            [("", "", 0), ("a", "", 1), ("kitten", "sitting", 3), ("lisen", "listen", 1), ("upstrema", "upstream", 2)]
+            [("", "", 0), ("a", "", 1), ("kitten", "sitting", 3), ("lisen", "listen", 1), ("upstrema", "upstream", 1)]
         {
             assert_eq!(edit_distance(from, to), distance, "{from} {to}");
             assert_eq!(edit_distance(to, from), distance, "{to} {from}");
@@ -144,6 +151,7 @@ mod tests {
     fn a_guess_is_near_or_not_made() {
         let names = ["listen", "upstream", "log_level"];
         assert_eq!(did_you_mean("lissen", names.into_iter()), Some("listen"));
+        assert_eq!(did_you_mean("lsiten", names.into_iter()), Some("listen"));
         assert_eq!(did_you_mean("loglevel", names.into_iter()), Some("log_level"));
         assert_eq!(did_you_mean("workers", names.into_iter()), None);
         assert_eq!(did_you_mean("", names.into_iter()), None);

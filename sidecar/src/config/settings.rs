@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use toml::de::DeTable;
+
 use super::key::{Key, VARIABLE_PREFIX, flag, variable};
 use super::report::{Place, Report, did_you_mean};
 use super::{Sources, file, keys};
@@ -58,6 +60,17 @@ impl Settings {
         settings.read_environment(&sources.env, report);
         settings.read_flags(&sources.flags, report);
         well_formed.then_some(settings)
+    }
+
+    /// As [`Settings::read`], with the file's keys in a table that has been parsed.
+    pub(crate) fn read_table(sources: &Sources, table: &DeTable, report: &mut Report) -> Self {
+        let mut settings = Self::default();
+        if let Some(source) = &sources.file {
+            file::read_table(source, table, &mut settings, report);
+        }
+        settings.read_environment(&sources.env, report);
+        settings.read_flags(&sources.flags, report);
+        settings
     }
 
     /// What a layer says about a key.

@@ -9,7 +9,7 @@ const SIZE_UNITS: [(&str, u64); 3] = [("g", 1 << 30), ("m", 1 << 20), ("k", 1 <<
 
 /// Reads `500ms`, `60s`, `1m30s`, `1h 30m` or a bare number of seconds. Each unit comes at most once and the larger
 /// ones come first. `None` for anything else, and for what does not fit in 64 bits of milliseconds.
-pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
+pub fn parse_duration(text: &str) -> Option<Duration> {
     if let Some(seconds) = parse_whole(text) {
         return seconds.checked_mul(1_000).map(Duration::from_millis);
     }
@@ -29,7 +29,7 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
 }
 
 /// The shortest spelling that [`parse_duration`] reads back; parts of a millisecond are dropped.
-pub(crate) fn show_duration(duration: Duration) -> String {
+pub fn show_duration(duration: Duration) -> String {
     let mut left = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let mut text = String::new();
     for (name, milliseconds) in DURATION_UNITS {
@@ -42,7 +42,7 @@ pub(crate) fn show_duration(duration: Duration) -> String {
 }
 
 /// Reads `4k`, `60m`, `1g`, also as `4K`, `60MB` or `60MiB`, or a bare number of bytes.
-pub(crate) fn parse_size(text: &str) -> Option<u64> {
+pub fn parse_size(text: &str) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let amount = parse_whole(&text[..digits])?;
     let unit = text[digits..].trim_start().to_ascii_lowercase();
@@ -55,7 +55,7 @@ pub(crate) fn parse_size(text: &str) -> Option<u64> {
 }
 
 /// The shortest spelling that [`parse_size`] reads back.
-pub(crate) fn show_size(bytes: u64) -> String {
+pub fn show_size(bytes: u64) -> String {
     match SIZE_UNITS.iter().find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit)) {
         Some((name, unit)) => format!("{}{name}", bytes / unit),
         None => bytes.to_string(),
@@ -63,7 +63,7 @@ pub(crate) fn show_size(bytes: u64) -> String {
 }
 
 /// Digits alone: no sign, no space, no separator.
-pub(crate) fn parse_whole(text: &str) -> Option<u64> {
+pub fn parse_whole(text: &str) -> Option<u64> {
     (!text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok()).flatten()
 }
 

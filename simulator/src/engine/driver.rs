@@ -1,0 +1,78 @@
+//! How time passes: nothing ticks. When no task can run, the clock goes to the next packet or timer, whichever is
+//! first, and not a microsecond further.
+
+use std::time::Duration;
+
+use tokio::time::sleep_until;
+use turmoil_net::Packet;
+
+use super::RunError;
+use super::state::{self, with};
+
+/// tokio's timers lie on whole milliseconds.
+const TIMER_US: u64 = 1000;
+
+/// Drives the network until `limit_us`, which is an error.
+pub(super) async fn drive(limit_us: u64) -> RunError {
+    let mut packets = Vec::new();
+    state::quiet().await;
+    loop {
+        if pass(&mut packets) {
+            state::quiet().await;
+            continue;
+        }
+        let (now, next) = with(|s| (s.now(), s.next_at().unwrap_or(u64::MAX).min(limit_us)));
+        if now >= limit_us {
+            return RunError::TimeLimit(Duration::from_micros(limit_us));
+        }
+        if next / TIMER_US > now / TIMER_US {
+            // Timers lie in between. Auto-advance steps from timer to timer by whole milliseconds, so the clock must
+            // stand on one before it may do so.
+            let aligned = now.div_ceil(TIMER_US) * TIMER_US;
+            if aligned > now {
+                advance_to(aligned).await;
+            } else {
+                let last_timer = with(|s| s.start) + Duration::from_micros(next / TIMER_US * TIMER_US);
+                tokio::select! {
+                    biased;
+                    () = state::woken() => {}
+                    () = sleep_until(last_timer) => {}
+                }
+            }
+        } else {
+            if next > now {
+                advance_to(next).await;
+            }
+            while let Some(event) = with(|s| s.pop_due(next)) {
+                with(|s| s.happen(event));
+                state::flush();
+            }
+        }
+        state::quiet().await;
+    }
+}
+
+/// Takes from the kernels what they have to send and lets it meet the network. True if tasks may be runnable now.
+fn pass(packets: &mut Vec<Packet>) -> bool {
+    let mut any = false;
+    while state::is_dirty() {
+        state::egress(packets);
+        with(|s| {
+            s.stats.passes += 1;
+            packets.drain(..).for_each(|packet| s.emitted(packet));
+        });
+        any |= state::flush();
+    }
+    any
+}
+
+/// For code outside of the driver that needs the kernels' packets gone.
+pub(crate) fn pass_now() {
+    state::mark_dirty();
+    pass(&mut Vec::new());
+}
+
+async fn advance_to(at_us: u64) {
+    let gap = with(|s| Duration::from_micros(at_us.saturating_sub(s.now())));
+    tokio::time::advance(gap).await;
+}

@@ -1,0 +1,9 @@
+//! Whole scenarios: real sidecars, apps, clients and faults in one world.
+#![expect(clippy::float_cmp, reason = "figures are whole numbers here")]
+
+mod binary;
+mod determinism;
+mod faults;
+mod idle;
+mod scenarios;
+mod support;
