@@ -67,7 +67,9 @@ impl State {
                 over.push(*id);
             }
         }
-        over.into_iter().for_each(|id| self.retire(id));
+        for id in over {
+            self.retire(id);
+        }
     }
 
     fn kill(&mut self, host: u16) {

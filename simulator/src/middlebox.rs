@@ -97,8 +97,8 @@ impl State {
         }
     }
 
-    /// A packet with data from `from` passes the hops in front of `at` now.
-    pub(crate) fn passed_hops(&mut self, id: ConnId, _from: Side, at: Side, now: u64) {
+    /// A packet with data passes the hops in front of `at` now.
+    pub(crate) fn passed_hops(&mut self, id: ConnId, at: Side, now: u64) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         conn.watches.iter_mut().filter(|watch| watch.side == at).for_each(|watch| watch.last_data_at = now);
     }

@@ -32,9 +32,11 @@ pub const MAX_LIVES: u16 = 64;
 /// What a kernel keeps of a sender, in bytes: as much as a window of 16 bits lets out, so that one pass empties it.
 const KERNEL_SEND_BYTES: usize = 65_535;
 /// What a kernel keeps for a reader, in bytes: never less than the modelled window and a segment.
-const KERNEL_RECEIVE_BYTES: usize = 8 * 1024 * 1024;
+pub(crate) const KERNEL_RECEIVE_BYTES: usize = 8 * 1024 * 1024;
 /// Ethernet's 1500 less the 12 bytes of TCP timestamps, which the kernels do not know of.
 const KERNEL_MTU: u32 = 1488;
+/// Handles of tasks that a host keeps before it throws out those of finished ones.
+pub(crate) const MIN_TASKS_TO_PRUNE: usize = 64;
 const STACK_BYTES: usize = 8 * 1024 * 1024;
 
 /// One host.
@@ -166,7 +168,7 @@ where
     check(&options)?;
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name(format!("seed {}", options.seed)).stack_size(STACK_BYTES);
-        let running = thread.spawn_scoped(scope, || run_here(&options, play)).expect("threads are left");
+        let running = thread.spawn_scoped(scope, move || run_here(&options, play)).expect("threads are left");
         running.join().unwrap_or_else(|panic| Err(RunError::panic("the engine", &*panic)))
     })
 }
@@ -290,7 +292,7 @@ fn register(options: &Options) -> Vec<Host> {
             up: true,
             process: 0,
             tasks: Vec::new(),
-            prune_at: 64,
+            prune_at: MIN_TASKS_TO_PRUNE,
             entropy: Stream::new(options.seed, &format!("host {}", spec.name)),
             skew_us: 0,
             hops: spec.hops.clone(),

@@ -138,6 +138,8 @@ impl State {
         if self.stats.events == self.event_limit {
             self.fail(RunError::EventLimit(self.event_limit));
         }
+        // The driver may be asleep until what was next so far.
+        WAITING.set(true);
         self.heap.push(Reverse(Scheduled { at, tie: self.stats.events, event }));
     }
 
@@ -214,7 +216,9 @@ pub(crate) fn flush() -> bool {
         GUARD.with(|guard| {
             let guard = guard.borrow();
             let guard = guard.as_ref().expect("the guard lives as long as the state");
-            packets.into_iter().for_each(|packet| guard.deliver(packet));
+            for packet in packets {
+                guard.deliver(packet);
+            }
         });
     }
     any

@@ -5,7 +5,7 @@ mod stream;
 mod task;
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -79,6 +79,17 @@ impl SimNet {
         with(|s| s.inner(self.host, self.life))
     }
 
+    /// This host's own addresses, loopback too, are one to its kernel: a listener on 127.0.0.1 can be reached from
+    /// other hosts as well.
+    fn to_inner(&self, addr: SocketAddr) -> SocketAddr {
+        if addr.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
+            // A listener on [::] takes IPv4 too, and there is nothing else here.
+            return SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), addr.port());
+        }
+        let own = addr.ip() == self.ip() || addr.ip().is_loopback();
+        if own { SocketAddr::new(self.inner().into(), addr.port()) } else { addr }
+    }
+
     /// Whether the process is still there.
     fn lives(&self) -> bool {
         with(|s| {
@@ -94,7 +105,7 @@ impl Net for SimNet {
 
     async fn bind(&self, addr: SocketAddr) -> io::Result<SimListener> {
         let outer = self.ip();
-        let inner = if addr.ip() == outer { SocketAddr::new(self.inner().into(), addr.port()) } else { addr };
+        let inner = self.to_inner(addr);
         let mut bound = self.bind_once(inner).await;
         if matches!(&bound, Err(error) if error.kind() == io::ErrorKind::AddrInUse) {
             call(|s| s.evict(self.host, self.life, addr.port()));
@@ -108,8 +119,10 @@ impl Net for SimNet {
         let Endpoint::Tcp(to) = to else {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "simulated hosts have no Unix sockets"));
         };
-        let own = to.ip() == self.ip();
-        let to = if own { SocketAddr::new(self.inner().into(), to.port()) } else { *to };
+        let to = self.to_inner(*to);
+        if to.is_ipv6() {
+            return Err(io::Error::new(io::ErrorKind::NetworkUnreachable, "the simulated network is IPv4 alone"));
+        }
         let dial = Scoped::new(self.kernel, shim::TcpStream::connect(to));
         match tokio::time::timeout(CONNECT_TIMEOUT, dial).await {
             Ok(stream) => Ok(SimStream::new(stream?, self)),

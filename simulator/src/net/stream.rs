@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use turmoil_net::shim::tokio::net as shim;
-use turmoil_net::{HostId, set_current};
+use turmoil_net::{HostId, Packet, TcpFlags, TcpSegment, Transport, set_current};
 
 use super::SimNet;
-use crate::engine::{ConnId, call, mark_dirty, try_with, with};
+use crate::engine::{ConnId, KERNEL_RECEIVE_BYTES, call, mark_dirty, try_with, with};
 use crate::wan::{Addr, Side};
 
 /// A stream of a simulated host.
@@ -22,6 +23,8 @@ pub struct SimStream {
     side: Side,
     local: SocketAddr,
     peer: SocketAddr,
+    /// Both ends as the kernel knows them.
+    loopback: (SocketAddr, SocketAddr),
 }
 
 impl SimStream {
@@ -29,7 +32,8 @@ impl SimStream {
         set_current(net.kernel);
         let unknown = || SocketAddr::new(net.ip(), 0);
         let peer = inner.peer_addr().unwrap_or_else(|_| unknown());
-        let local = SocketAddr::new(net.ip(), inner.local_addr().unwrap_or_else(|_| unknown()).port());
+        let bound = inner.local_addr().unwrap_or_else(|_| unknown());
+        let local = SocketAddr::new(net.ip(), bound.port());
         let ends = Addr::new(local.ip(), local.port()).zip(Addr::new(peer.ip(), peer.port()));
         let (conn, side) = with(|s| {
             let (here, there) = ends?;
@@ -41,7 +45,7 @@ impl SimStream {
             Some(found)
         })
         .unwrap_or((0, Side::Client));
-        Self { inner: Some(inner), kernel: net.kernel, conn, side, local, peer }
+        Self { inner: Some(inner), kernel: net.kernel, conn, side, local, peer, loopback: (bound, peer) }
     }
 
     pub fn local_addr(&self) -> SocketAddr {
@@ -63,6 +67,31 @@ impl SimStream {
     fn socket(&mut self) -> &mut shim::TcpStream {
         set_current(self.kernel);
         self.inner.as_mut().expect("it is taken only by drop")
+    }
+
+    /// Within a host the kernel alone carries the bytes, and does not say when a closed window is open again unless a
+    /// single read frees half of the buffer; so that is said here.
+    fn reopen_loopback(&self, bytes: usize) {
+        let (here, there) = self.loopback;
+        let sockets = turmoil_net::netstat(here.ip());
+        let found = sockets.entries.iter().find(|socket| socket.local == here && socket.peer == Some(there));
+        let Some(waiting) = found.map(|socket| socket.recv_q) else { return };
+        if waiting + bytes + usize::from(u16::MAX) < KERNEL_RECEIVE_BYTES {
+            return;
+        }
+        let room = KERNEL_RECEIVE_BYTES.saturating_sub(waiting);
+        let tcp = TcpSegment {
+            src_port: here.port(),
+            dst_port: there.port(),
+            seq: 0,
+            // Acknowledges nothing: kernels pass over what lies outside of their window, but for the window itself.
+            ack: 0,
+            flags: TcpFlags { ack: true, ..TcpFlags::default() },
+            window: u16::try_from(room).unwrap_or(u16::MAX),
+            payload: Bytes::new(),
+        };
+        with(|s| s.outbox.push(Packet { src: here.ip(), dst: there.ip(), ttl: 64, payload: Transport::Tcp(tcp) }));
+        mark_dirty();
     }
 
     /// The network gives connections up by a forged RST; what that means is in its record.
@@ -89,9 +118,12 @@ impl AsyncRead for SimStream {
         let read = ready!(Pin::new(self.socket()).poll_read(cx, buf));
         let bytes = buf.filled().len() - before;
         let (conn, side) = (self.conn, self.side);
+        if conn == 0 && bytes > 0 {
+            self.reopen_loopback(bytes);
+        }
         call(|s| {
             if bytes > 0 {
-                s.was_read(conn, side, bytes)
+                s.was_read(conn, side, bytes);
             }
         });
         Poll::Ready(read.map_err(|error| self.meaning(error)))

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::engine::{RunError, try_with, with};
+use crate::engine::{MIN_TASKS_TO_PRUNE, RunError, try_with, with};
 
 /// Runs `task` until it is done or the host's process is gone. A panic in it is the end of the run.
 pub(super) fn spawn<F: Future<Output = ()> + Send + 'static>(host: u16, task: F) {
@@ -14,7 +14,7 @@ pub(super) fn spawn<F: Future<Output = ()> + Send + 'static>(host: u16, task: F)
         let host = s.host_mut(host);
         if host.tasks.len() >= host.prune_at {
             host.tasks.retain(|task| !task.is_finished());
-            host.prune_at = 2 * host.tasks.len().max(32);
+            host.prune_at = (2 * host.tasks.len()).max(MIN_TASKS_TO_PRUNE);
         }
         host.tasks.push(handle);
     });

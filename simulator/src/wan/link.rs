@@ -129,7 +129,7 @@ impl Links {
         let state = self.state(key);
         let link = state.link;
         let start = state.busy_until.max(now);
-        let time = if link.bandwidth_bps == 0 { 0 } else { u64::from(wire) * BITS_US / link.bandwidth_bps };
+        let time = (u64::from(wire) * BITS_US).checked_div(link.bandwidth_bps).unwrap_or(0);
         let full = start - now > link.queue_us;
         if !full {
             state.busy_until = start + time;

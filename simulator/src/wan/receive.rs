@@ -28,7 +28,7 @@ impl State {
             self.reset_kernel(id, to);
             return self.refuse(id, to);
         }
-        self.passed_hops(id, from, to, now);
+        self.passed_hops(id, to, now);
         if let Some(ack) = segment.ack {
             self.ack_arrived(id, to, ack);
         }

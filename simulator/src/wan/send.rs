@@ -1,5 +1,7 @@
 //! The sender: what goes out when, what it costs, and what happens when it is lost.
 
+use std::cmp::Ordering;
+
 use bytes::{Bytes, BytesMut};
 use turmoil_net::TcpFlags;
 
@@ -125,7 +127,7 @@ impl State {
         let mut fold = Fold::default();
         fold.bytes(&payload);
         self.record(id, side, now, passage.arrival, [offset, fold.value(), late]);
-        self.passed_hops(id, side, side, now);
+        self.passed_hops(id, side, now);
         let conn = self.conns.get_mut(&id).expect("still there");
         let flow = conn.flow(side);
         let at = (passage.arrival + late).max(flow.last_arrival);
@@ -155,9 +157,9 @@ impl State {
         } else {
             let wait = flow.congestion.probe(flow.out + 1);
             if wait >= flow.congestion.timeout(0) {
-                flow.congestion.timed_out()
+                flow.congestion.timed_out();
             } else {
-                flow.congestion.lost(now)
+                flow.congestion.lost(now);
             }
             wait
         };
@@ -305,21 +307,21 @@ impl State {
 fn take(flow: &mut super::conn::Flow, room: usize) -> Bytes {
     let wanted = flow.queued.min(MSS).min(room);
     let front = flow.queue.front_mut().expect("the caller has looked");
-    let payload = if front.len() > wanted {
-        front.split_to(wanted)
-    } else if front.len() == wanted {
-        flow.queue.pop_front().expect("just seen")
-    } else {
-        let mut payload = BytesMut::with_capacity(wanted);
-        while payload.len() < wanted {
-            let front = flow.queue.front_mut().expect("as many bytes as are counted");
-            let part = front.split_to(front.len().min(wanted - payload.len()));
-            payload.extend_from_slice(&part);
-            if front.is_empty() {
-                flow.queue.pop_front();
+    let payload = match front.len().cmp(&wanted) {
+        Ordering::Greater => front.split_to(wanted),
+        Ordering::Equal => flow.queue.pop_front().expect("just seen"),
+        Ordering::Less => {
+            let mut payload = BytesMut::with_capacity(wanted);
+            while payload.len() < wanted {
+                let front = flow.queue.front_mut().expect("as many bytes as are counted");
+                let part = front.split_to(front.len().min(wanted - payload.len()));
+                payload.extend_from_slice(&part);
+                if front.is_empty() {
+                    flow.queue.pop_front();
+                }
             }
+            payload.freeze()
         }
-        payload.freeze()
     };
     flow.queued -= payload.len();
     payload

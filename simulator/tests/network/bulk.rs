@@ -38,9 +38,6 @@ async fn read_all(stream: &mut SimStream, pause: Option<Duration>) -> usize {
         if n == 0 {
             return at;
         }
-        if std::env::var("DBG").is_ok() {
-            eprintln!("read {at}");
-        }
         assert!(buf[..n].iter().enumerate().all(|(i, b)| *b == byte(at + i)), "corrupt near {at}");
         at += n;
         if let Some(pause) = pause {
@@ -67,7 +64,7 @@ fn sixty_four_mebibytes_arrive_whole_under_loss() {
 fn a_reader_that_stalls_stops_the_writer_and_gets_all_of_it_later() {
     const TOTAL: usize = 4 << 20;
     let mut options = two(1, Link::latency(20_000));
-    options.time_limit = Duration::from_secs(60);
+    options.time_limit = Duration::from_mins(1);
     let outcome = run(options, |world| async move {
         let listener = world.host("server").bind("0.0.0.0:80".parse().unwrap()).await.unwrap();
         let client = world.host("client");
@@ -87,6 +84,23 @@ fn a_reader_that_stalls_stops_the_writer_and_gets_all_of_it_later() {
     let (taken, read) = outcome.result;
     assert!((64 << 10..512 << 10).contains(&taken), "{taken} bytes were taken of a reader that reads nothing");
     assert_eq!(read, TOTAL);
+}
+
+#[test]
+fn within_a_host_a_stalled_reader_gets_all_of_it_too() {
+    const TOTAL: usize = 20 << 20;
+    let mut options = two(1, Link::latency(1));
+    options.time_limit = Duration::from_mins(1);
+    let outcome = run(options, |world| async move {
+        let net = world.host("server");
+        let listener = net.bind("127.0.0.1:80".parse().unwrap()).await.unwrap();
+        let target = outrigger::net::Endpoint::Tcp("127.0.0.1:80".parse().unwrap());
+        let (stream, accepted) = tokio::join!(net.connect(&target), listener.accept());
+        net.spawn(write_all(stream.unwrap(), TOTAL));
+        sleep(ms(1000)).await;
+        (read_all(&mut accepted.unwrap().0, None).await, world.stats().packets)
+    });
+    assert_eq!(outcome.result, (TOTAL, 0));
 }
 
 /// Clients that echo through every fault there is; each echo is whole and right, or its connection fails.

@@ -3,7 +3,10 @@
 mod bulk;
 mod determinism;
 mod faults;
+mod loss;
 mod middleboxes;
+mod sidecar;
+mod stock;
 mod support;
 mod timing;
 mod wire;
