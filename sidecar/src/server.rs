@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::config::{self, Config, Scheme, Target, Trust};
 use crate::http::Proxy;
-use crate::lifecycle::Stage;
+use crate::lifecycle::{Lifecycle, Stage};
 use crate::listen::{self, Bound, Places};
 use crate::net::{Listener as _, Net};
 use crate::telemetry::Observer;
@@ -114,6 +114,11 @@ impl<N: Net> Server<N> {
     /// The addresses really bound, in the order of the configuration.
     pub fn addresses(&self) -> &[(Scheme, SocketAddr)] {
         &self.addresses
+    }
+
+    /// The count of what lives here; it outlasts [`Server::run`].
+    pub fn lifecycle(&self) -> &Arc<Lifecycle> {
+        self.proxy.lifecycle()
     }
 
     /// Serves until `shutdown` is done; then accepts nothing new, lets what is there finish for the grace period,

@@ -6,6 +6,8 @@
 //! same digest, on any thread and in any process.
 
 pub mod actors;
+pub mod checks;
+pub mod cli;
 pub mod crypto;
 pub mod engine;
 pub mod fault;
@@ -15,3 +17,4 @@ pub mod net;
 pub mod rng;
 pub mod scenario;
 pub mod wan;
+pub mod world;

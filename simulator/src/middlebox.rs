@@ -27,11 +27,18 @@ pub struct Hop {
     pub idle: Option<(Duration, End)>,
     /// Cuts a connection this long after its handshake.
     pub lifetime: Option<(Duration, End)>,
+    /// It sees only connections that others open to the host, as a load balancer does, and not those of the host.
+    pub inbound_only: bool,
 }
 
 impl Hop {
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), idle: None, lifetime: None }
+        Self { name: name.into(), idle: None, lifetime: None, inbound_only: false }
+    }
+
+    #[must_use]
+    pub fn inbound_only(self) -> Self {
+        Self { inbound_only: true, ..self }
     }
 
     #[must_use]
@@ -72,7 +79,11 @@ pub(crate) struct Watch {
 impl State {
     /// The hops that see a connection between two hosts.
     pub(crate) fn watches(&self, client: u16, server: u16) -> Vec<Watch> {
-        let of = |host: u16, side| (0..self.host(host).hops.len()).map(move |hop| Watch { side, hop, last_data_at: 0 });
+        let of = |host: u16, side| {
+            let hops = self.host(host).hops.iter().enumerate();
+            let watching = hops.filter(move |(_, hop)| side == Side::Server || !hop.inbound_only);
+            watching.map(move |(hop, _)| Watch { side, hop, last_data_at: 0 })
+        };
         of(client, Side::Client).chain(of(server, Side::Server)).collect()
     }
 

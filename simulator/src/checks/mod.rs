@@ -1,0 +1,84 @@
+//! What must hold in every run, whatever its scenario expects: one file for each.
+
+mod acknowledged;
+mod bytes;
+mod causes;
+mod heal;
+mod limits;
+mod order;
+mod registry;
+
+use std::fmt;
+
+use crate::actors::Account;
+use crate::middlebox::Cut;
+use crate::scenario::{PlannedFault, Scenario};
+use crate::world::record::{ClientSession, Connection, SidecarSession};
+
+/// Violations of one invariant that are told; one broken rule breaks it in every session.
+const MAX_TOLD: usize = 10;
+
+/// All that is known of a run after everything has stopped.
+pub struct Case<'a> {
+    pub scenario: &'a Scenario,
+    pub faults: &'a [PlannedFault],
+    pub cuts: &'a [Cut],
+    pub connections: &'a [Connection],
+    pub client_sessions: &'a [ClientSession],
+    pub sidecar_sessions: &'a [SidecarSession],
+    pub account: &'a Account,
+    /// What was seen to be wrong while it ran.
+    pub problems: &'a [String],
+    /// What had not converged at the end of the heal phase.
+    pub unconverged: &'a [String],
+    /// What lived on where nothing should.
+    pub left_over: &'a [String],
+    /// When everybody was told to stop.
+    pub stopping_us: u64,
+}
+
+/// An invariant that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Its name, as that of the file here.
+    pub invariant: &'static str,
+    /// What was seen.
+    pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "invariant {}: {}", self.invariant, self.what)
+    }
+}
+
+/// Judges a run by every invariant.
+pub fn all(case: &Case) -> Vec<Violation> {
+    type Check = fn(&Case) -> Vec<String>;
+    let checks: [(&'static str, Check); 7] = [
+        ("order", order::check),
+        ("bytes", bytes::check),
+        ("acknowledged", acknowledged::check),
+        ("limits", limits::check),
+        ("causes", causes::check),
+        ("registry", registry::check),
+        ("heal", heal::check),
+    ];
+    let told = |(invariant, check): (&'static str, Check)| {
+        let mut found = check(case);
+        if found.len() > MAX_TOLD {
+            let more = found.len() - MAX_TOLD;
+            found.truncate(MAX_TOLD);
+            found.push(format!("and {more} more"));
+        }
+        found.into_iter().map(move |what| Violation { invariant, what })
+    };
+    checks.into_iter().flat_map(told).collect()
+}
+
+impl Case<'_> {
+    /// How a sidecar's session is called in messages.
+    fn name(&self, session: &SidecarSession) -> String {
+        format!("{} session {}", self.scenario.sidecars[session.sidecar].name, session.id)
+    }
+}

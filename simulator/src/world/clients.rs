@@ -1,0 +1,223 @@
+//! The clients of a scenario, each with its own stream of randomness.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use outrigger::config::Scheme;
+use outrigger::net::Net;
+use rustls::pki_types::ServerName;
+use tokio::select;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use super::ledger::ClientFacts;
+use super::machines::Ground;
+use super::seam::ClientNet;
+use crate::actors::{
+    Actor, Backoff, ClientSettings, ClientTls, Jitter, LongPoller, LongPolling, Messages, Pinging, Poller, Polling,
+    Push, PushClient, ReadRate, Rng, Sse, SseClient, Stop, Target, Timeouts,
+};
+use crate::crypto;
+use crate::net::SimNet;
+use crate::rng::Stream;
+use crate::scenario::{self, ClientGroup, ClientKind, GroupId, Scenario, SizeRange};
+
+/// A session that lived this long was no failure.
+const STABLE_AFTER: Duration = Duration::from_secs(5);
+const PADDING: HeaderName = HeaderName::from_static("cookie");
+/// Name, colon, space and line end around a header's value.
+const AROUND_VALUE: u32 = 10;
+
+/// All clients of a run.
+pub(super) struct Clients {
+    pub(super) stop: Stop,
+    /// How fast each reads, by group and place in it.
+    pub(super) rates: Vec<Vec<ReadRate>>,
+    running: Arc<AtomicUsize>,
+    gone: Arc<Notify>,
+}
+
+impl Clients {
+    /// Done when every client has left.
+    pub(super) async fn left(&self) {
+        while self.running.load(Ordering::Acquire) > 0 {
+            self.gone.notified().await;
+        }
+    }
+}
+
+/// Who they are, in the order of their numbers.
+pub(super) fn facts(scenario: &Scenario) -> Vec<ClientFacts> {
+    let of_group = |(index, group): (usize, &ClientGroup)| {
+        let (keeps_sessions, resumes) = match &group.kind {
+            ClientKind::Push(push) => (true, push.resume),
+            ClientKind::Sse(sse) => (true, sse.resume),
+            ClientKind::Poller(_) | ClientKind::LongPoller(_) => (false, true),
+        };
+        let name = group.name.clone();
+        (0..group.count).map(move |n| ClientFacts {
+            group: index,
+            name: format!("{name}/{n}"),
+            keeps_sessions,
+            resumes,
+        })
+    };
+    scenario.clients.iter().enumerate().flat_map(of_group).collect()
+}
+
+/// Lets them all live.
+pub(super) fn start(ground: &Ground, scenario: &Scenario) -> Clients {
+    let mut clients = Clients { stop: Stop::new(), rates: Vec::new(), running: Arc::default(), gone: Arc::default() };
+    let mut id = 0;
+    for (index, group) in scenario.clients.iter().enumerate() {
+        let net = ground.world.host(&group.name).labelled(&group.name);
+        let targets = targets(ground, scenario, group);
+        let tls = group.tls.then(|| tls(&net));
+        let mut rates = Vec::new();
+        for n in 0..group.count {
+            let mut stream = Stream::new(ground.seed, &format!("client {}/{n}", group.name));
+            let spread = u64::try_from(group.start_spread.as_micros()).unwrap_or(u64::MAX - 1);
+            let starts_in = Duration::from_micros(stream.between(0, spread));
+            let rate = group.reads.map_or_else(ReadRate::unlimited, ReadRate::bytes_per_second);
+            let net =
+                ClientNet { net: net.clone(), client: id, targets: targets.clone(), ledger: ground.ledger.clone() };
+            let actor = Actor {
+                net,
+                id,
+                rng: Rng::new(stream.next_u64()),
+                clock: ground.clock,
+                observer: ground.ledger.clone(),
+            };
+            let settings = settings(scenario, GroupId(index), tls.clone());
+            clients.spawn(ground, actor, settings, group, rate.clone(), starts_in);
+            rates.push(rate);
+            id += 1;
+        }
+        clients.rates.push(rates);
+    }
+    clients
+}
+
+impl Clients {
+    fn spawn(
+        &self,
+        ground: &Ground,
+        actor: Actor<ClientNet>,
+        mut settings: ClientSettings,
+        group: &ClientGroup,
+        read_rate: ReadRate,
+        starts_in: Duration,
+    ) {
+        self.running.fetch_add(1, Ordering::AcqRel);
+        let (running, gone, stop) = (Arc::clone(&self.running), Arc::clone(&self.gone), self.stop.clone());
+        let (kind, backoff, feed) = (group.kind.clone(), backoff(&group.reconnect), ground.feed.clone());
+        actor.net.clone().spawn(async move {
+            select! {
+                biased;
+                () = stop.stopped() => {}
+                () = sleep(starts_in) => {
+                    settings.since = feed.latest();
+                    live(actor, settings, kind, backoff, read_rate, stop.clone()).await;
+                }
+            }
+            running.fetch_sub(1, Ordering::AcqRel);
+            gone.notify_one();
+        });
+    }
+}
+
+async fn live(
+    actor: Actor<ClientNet>,
+    settings: ClientSettings,
+    kind: ClientKind,
+    backoff: Backoff,
+    read_rate: ReadRate,
+    stop: Stop,
+) {
+    match kind {
+        ClientKind::Push(push) => {
+            let push = Push {
+                backoff,
+                ping: push.ping.map(|every| Pinging { interval: every, timeout: every }),
+                messages: push.sends.map(|sends| Messages { interval: sends.every, bytes: middle(sends.size) }),
+                read_rate,
+            };
+            PushClient { actor, settings, push }.run(stop).await;
+        }
+        ClientKind::Poller(poller) => {
+            let polling = Polling {
+                interval: poller.interval,
+                jitter: 0.0,
+                random_phase: true,
+                etag: poller.etag,
+                keep_alive: poller.keep_alive,
+            };
+            Poller { actor, settings, polling }.run(stop).await;
+        }
+        ClientKind::LongPoller(_) => {
+            LongPoller { actor, settings, polling: LongPolling { backoff, ..LongPolling::default() } }.run(stop).await;
+        }
+        ClientKind::Sse(_) => {
+            SseClient { actor, settings, sse: Sse { backoff, silence: None, read_rate } }.run(stop).await;
+        }
+    }
+}
+
+/// Where each of the group's targets listens for clients of its kind.
+fn targets(ground: &Ground, scenario: &Scenario, group: &ClientGroup) -> Arc<[SocketAddr]> {
+    let wanted = if group.tls { Scheme::Https } else { Scheme::Http };
+    let address = |id: &scenario::SidecarId| {
+        let sidecar = &scenario.sidecars[id.0];
+        let listener = sidecar.config.listeners.iter().find(|listener| listener.scheme == wanted);
+        let port = listener.expect("a scenario's targets have listeners that fit").addr.port();
+        ground.world.host(&sidecar.name).addr(port)
+    };
+    group.targets.iter().map(address).collect()
+}
+
+fn settings(scenario: &Scenario, id: GroupId, tls: Option<ClientTls>) -> ClientSettings {
+    let group = &scenario.clients[id.0];
+    let target = Target { host: crypto::SERVER_NAME.to_owned(), port: if tls.is_some() { 443 } else { 80 }, tls };
+    let mut settings = ClientSettings::new(target, 0);
+    let answer = match &group.kind {
+        ClientKind::Poller(poller) => poller.timeout,
+        ClientKind::LongPoller(poller) => poller.timeout,
+        ClientKind::Push(_) | ClientKind::Sse(_) => settings.timeouts.answer,
+    };
+    settings.timeouts =
+        Timeouts { connect: group.connect_timeout, tls_handshake: group.connect_timeout, answer, ..settings.timeouts };
+    settings.headers = padding(group.headers);
+    settings
+}
+
+/// A header that takes about so many bytes.
+fn padding(bytes: u32) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if bytes > 0 {
+        let length = usize::try_from(bytes.saturating_sub(AROUND_VALUE)).unwrap_or(0);
+        headers.insert(PADDING, HeaderValue::try_from("x".repeat(length)).expect("x is a character of headers"));
+    }
+    headers
+}
+
+fn tls(net: &SimNet) -> ClientTls {
+    let config = Arc::new(crypto::client_config(&crypto::crypto(net)));
+    ClientTls { config, name: ServerName::try_from(crypto::SERVER_NAME).expect("it is a name") }
+}
+
+fn backoff(backoff: &scenario::Backoff) -> Backoff {
+    let jitter = match backoff.jitter {
+        scenario::Jitter::None => Jitter::None,
+        scenario::Jitter::Equal => Jitter::Equal,
+        scenario::Jitter::Full => Jitter::Full,
+    };
+    Backoff { base: backoff.base, factor: backoff.factor, max: backoff.max, jitter, stable_after: STABLE_AFTER }
+}
+
+/// Clients send messages of one size: the middle of the range.
+pub(super) fn middle(size: SizeRange) -> usize {
+    usize::try_from(u64::midpoint(size.from, size.to)).unwrap_or(usize::MAX)
+}

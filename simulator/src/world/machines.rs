@@ -1,0 +1,182 @@
+//! Apps and sidecars as processes that start, die, leave and come back.
+
+use std::future::pending;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use outrigger::lifecycle::Lifecycle;
+use outrigger::net::Net;
+use outrigger::server::{Server, Surroundings};
+use tokio::sync::Notify;
+
+use super::ledger::{Ledger, SidecarEar};
+use crate::actors::{Actor, App, AppControl, AppOptions, Clock, Feed, Rng, Stop, WritePattern};
+use crate::crypto;
+use crate::engine::World;
+use crate::net::SimNet;
+use crate::rng::Stream;
+use crate::scenario::{self, APP_PORT, Host, Scenario};
+
+/// Connections of a sidecar whose configuration leaves it open.
+const MAX_CONNECTIONS: usize = 65_536;
+
+/// What every machine needs to start.
+pub(super) struct Ground {
+    pub(super) world: World,
+    pub(super) seed: u64,
+    pub(super) clock: Clock,
+    pub(super) feed: Feed,
+    pub(super) ledger: Arc<Ledger>,
+    /// Rung when a process has ended by itself.
+    pub(super) ended: Arc<Notify>,
+}
+
+/// A host with at most one process.
+pub(super) struct Machine {
+    pub(super) host: Host,
+    pub(super) name: String,
+    process: Option<Process>,
+    /// Processes that there have been.
+    started: u32,
+    /// Faults that keep it down.
+    holds: u32,
+}
+
+struct Process {
+    stop: Stop,
+    ended: Arc<AtomicBool>,
+    app: Option<AppControl>,
+    sidecar: Option<Arc<Lifecycle>>,
+}
+
+impl Machine {
+    pub(super) fn new(scenario: &Scenario, host: Host) -> Self {
+        let name = match host {
+            Host::App(id) => scenario.apps[id.0].name.clone(),
+            Host::Sidecar(id) => scenario.sidecars[id.0].name.clone(),
+        };
+        Self { host, name, process: None, started: 0, holds: 0 }
+    }
+
+    /// Starts the process if nothing keeps it down, and buries one that has ended.
+    pub(super) async fn settle(&mut self, ground: &Ground, scenario: &Scenario) {
+        if self.process.as_ref().is_some_and(|process| process.ended.load(Ordering::Acquire)) {
+            self.kill(ground);
+        }
+        if self.process.is_none() && self.holds == 0 {
+            let net = if self.started == 0 { ground.world.host(&self.name) } else { ground.world.restart(&self.name) };
+            let process = match self.host {
+                Host::App(id) => start_app(ground, net, self.started, id.0, &scenario.apps[id.0]).await,
+                Host::Sidecar(id) => start_sidecar(ground, net, self.started, id.0, &scenario.sidecars[id.0]).await,
+            };
+            self.process = Some(process);
+            self.started += 1;
+        }
+    }
+
+    /// It was told to stop, and did.
+    pub(super) fn has_ended(&self) -> bool {
+        self.process.as_ref().is_none_or(|process| process.ended.load(Ordering::Acquire))
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.process.is_some()
+    }
+
+    pub(super) fn hold(&mut self) {
+        self.holds += 1;
+    }
+
+    pub(super) fn release(&mut self) {
+        self.holds -= 1;
+    }
+
+    /// SIGTERM.
+    pub(super) fn stop(&self) {
+        if let Some(process) = &self.process {
+            process.stop.stop();
+        }
+    }
+
+    /// The process is gone at once, and its kernel says so.
+    pub(super) fn kill(&mut self, ground: &Ground) {
+        if self.process.take().is_some() {
+            ground.world.kill(&self.name);
+            self.sessions_are_gone(ground);
+        }
+    }
+
+    pub(super) fn crash(&mut self, ground: &Ground) {
+        self.process = None;
+        ground.world.crash(&self.name);
+        self.sessions_are_gone(ground);
+    }
+
+    /// Connections and sessions of a running sidecar.
+    pub(super) fn live(&self) -> Option<usize> {
+        Some(self.process.as_ref()?.sidecar.as_ref()?.live())
+    }
+
+    pub(super) fn control(&self) -> Option<&AppControl> {
+        self.process.as_ref()?.app.as_ref()
+    }
+
+    fn sessions_are_gone(&self, ground: &Ground) {
+        if let (Host::Sidecar(id), Some(process)) = (self.host, self.started.checked_sub(1)) {
+            ground.ledger.killed(id.0, process);
+        }
+    }
+}
+
+async fn start_app(ground: &Ground, net: SimNet, process: u32, id: usize, app: &scenario::App) -> Process {
+    let options = AppOptions {
+        processing: (app.processing.from, app.processing.to),
+        write: WritePattern::Together,
+        max_wait: app.hold,
+        sse_heartbeat: app.ping,
+        ..AppOptions::default()
+    };
+    let seed = Stream::new(ground.seed, &format!("app {}/{process}", app.name)).next_u64();
+    let actor = Actor {
+        net: net.clone(),
+        id: u32::try_from(id).expect("a scenario has few apps"),
+        rng: Rng::new(seed),
+        clock: ground.clock,
+        observer: ground.ledger.clone(),
+    };
+    let any = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), APP_PORT);
+    let app = App::bind(actor, any, ground.feed.clone(), options).await.expect("the port of a new process is free");
+    let control = app.control();
+    let (stop, ended) = (Stop::new(), Arc::new(AtomicBool::new(false)));
+    let running = app.run(stop.clone());
+    spawn(ground, &net, &ended, running);
+    Process { stop, ended, app: Some(control), sidecar: None }
+}
+
+async fn start_sidecar(ground: &Ground, net: SimNet, process: u32, id: usize, sidecar: &scenario::Sidecar) -> Process {
+    let crypto = crypto::crypto(&net);
+    let ear = SidecarEar { ledger: ground.ledger.clone(), name: sidecar.name.as_str().into(), sidecar: id, process };
+    let surroundings = Surroundings {
+        tls: sidecar.config.tls.is_some().then(|| crypto::server_side(&crypto)),
+        crypto,
+        max_connections: MAX_CONNECTIONS,
+        observer: Arc::new(ear),
+    };
+    let started = Server::start(net.clone(), &sidecar.config, surroundings).await;
+    let server = started.unwrap_or_else(|error| panic!("{} does not start: {error}", sidecar.name));
+    let lifecycle = Arc::clone(server.lifecycle());
+    let (stop, ended) = (Stop::new(), Arc::new(AtomicBool::new(false)));
+    let stopped = stop.clone();
+    spawn(ground, &net, &ended, server.run(async move { stopped.stopped().await }, pending()));
+    Process { stop, ended, app: None, sidecar: Some(lifecycle) }
+}
+
+fn spawn(ground: &Ground, net: &SimNet, ended: &Arc<AtomicBool>, running: impl Future<Output = ()> + Send + 'static) {
+    let (ended, rung) = (Arc::clone(ended), Arc::clone(&ground.ended));
+    net.spawn(async move {
+        running.await;
+        ended.store(true, Ordering::Release);
+        rung.notify_one();
+    });
+}
