@@ -1,32 +1,123 @@
-//! slice
+//! The command line of `outrigger-sim`.
+
+mod command;
+mod files;
+mod history;
+mod jobs;
+mod report;
+mod run;
+mod shrink;
+
 use std::ffi::OsString;
 use std::io::Write;
-pub fn main(args: impl IntoIterator<Item = OsString>, _t: bool, out: &mut impl Write, _e: &mut impl Write) -> u8 {
-    let a: Vec<String> = args.into_iter().map(|a| a.into_string().unwrap()).collect();
-    let text = std::fs::read_to_string(&a[2]).unwrap();
-    let (s, _) = crate::scenario::parse(&a[2], &text).map_err(|r| r.to_string()).unwrap();
-    for (label, v) in crate::scenario::variants(&s) {
-        let run = crate::world::run(&v, 1, &crate::world::Options::default());
-        match run {
-            Ok(run) => {
-                for v in &run.violations {
-                    writeln!(out, "{v}").unwrap();
-                }
-                for v in &run.failures {
-                    writeln!(out, "{v}").unwrap();
-                }
-                writeln!(out, "{label}: {:x} {:?} {:?}", run.digest.total, run.virtual_time, run.stats).unwrap();
-                if std::env::args().nth(3).is_some() {
-                    for e in &run.history {
-                        writeln!(out, "{} {} {}", e.at_us, e.host, e.text).unwrap();
-                    }
-                    for ((g, m), v) in &run.metrics {
-                        writeln!(out, "{g} {m} {v}").unwrap();
-                    }
-                }
-            }
-            Err(e) => writeln!(out, "{label}: {e}").unwrap(),
+use std::path::PathBuf;
+
+use clap::ArgMatches;
+
+use self::files::{Loaded, Task};
+use crate::scenario;
+use crate::world::Run;
+
+/// All that was asked for holds.
+pub const OK: u8 = 0;
+/// An expectation or an invariant does not hold, or two runs differ.
+pub const FAILED: u8 = 1;
+/// Wrong flags, or a wrong scenario.
+pub const USAGE: u8 = 2;
+
+/// Where scenarios are, if nobody says.
+const DEFAULT_FOLDER: &str = "scenarios";
+
+/// Does what `args` (the first is the program's name) say and returns the exit code. `terminal` is whether `err` is
+/// one.
+pub fn main(
+    args: impl IntoIterator<Item = OsString>,
+    terminal: bool,
+    out: &mut dyn Write,
+    err: &mut (dyn Write + Send),
+) -> u8 {
+    let matches = match command::command().try_get_matches_from(args) {
+        Ok(matches) => matches,
+        Err(error) => {
+            // Help and version are errors to clap, too.
+            let text = error.render().to_string();
+            let _ = if error.use_stderr() { err.write_all(text.as_bytes()) } else { out.write_all(text.as_bytes()) };
+            return if error.use_stderr() { USAGE } else { OK };
+        }
+    };
+    match matches.subcommand() {
+        Some(("run", matches)) => run::run(matches, terminal, out, err),
+        Some(("list", matches)) => list(matches, out, err),
+        Some(("check", matches)) => check(matches, out, err),
+        Some(("verify", matches)) => history::verify(matches, terminal, out, err),
+        Some(("replay", matches)) => history::replay(matches, out, err),
+        Some(("shrink", matches)) => shrink::shrink(matches, out, err),
+        Some(("diff", matches)) => history::diff(matches, out, err),
+        Some(("digest", matches)) => history::digest(matches, out, err),
+        Some(("schema", _)) => print(out, &scenario::schema()),
+        Some(("reference", _)) => print(out, &scenario::reference()),
+        _ => unreachable!("clap insists on one of the subcommands"),
+    }
+}
+
+fn print(out: &mut dyn Write, text: &str) -> u8 {
+    // A closed pipe on the other end is no reason to fail.
+    let _ = out.write_all(text.as_bytes());
+    OK
+}
+
+fn list(matches: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+    let mut wanted = paths(matches, "files");
+    if wanted.is_empty() {
+        wanted.push(PathBuf::from(DEFAULT_FOLDER));
+    }
+    let Ok(loaded) = files::load(&wanted, err) else { return USAGE };
+    for found in &loaded {
+        let scenario = &found.scenario;
+        let variants = found.variants.len();
+        let _ = writeln!(out, "{}: {}", found.path.display(), scenario.name);
+        if !scenario.description.is_empty() {
+            let _ = writeln!(out, "  {}", scenario.description);
+        }
+        let _ = writeln!(out, "  {:?}, variants: {variants}, seeds: {}", scenario.duration, scenario.seeds);
+    }
+    OK
+}
+
+fn check(matches: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+    let Ok(loaded) = files::load(&paths(matches, "files"), err) else { return USAGE };
+    for found in &loaded {
+        let _ = writeln!(out, "{}: ok", found.path.display());
+    }
+    OK
+}
+
+fn paths(matches: &ArgMatches, name: &str) -> Vec<PathBuf> {
+    matches.get_many::<PathBuf>(name).map(|paths| paths.cloned().collect()).unwrap_or_default()
+}
+
+/// The one run that `FILE --seed N --variant N` names; of several variants it is the first unless told.
+fn single(matches: &ArgMatches, err: &mut dyn Write) -> Option<(Vec<Loaded>, Task)> {
+    let loaded = files::load(&paths(matches, "file"), err).ok()?;
+    let tasks = if loaded.len() == 1 {
+        files::tasks(&loaded, matches)
+    } else {
+        Err("it takes one scenario, not a folder".to_owned())
+    };
+    match tasks {
+        Ok(tasks) => {
+            let task = *tasks.first().expect("one file and one seed make a run");
+            Some((loaded, task))
+        }
+        Err(why) => {
+            let _ = writeln!(err, "error: {why}");
+            None
         }
     }
-    0
+}
+
+/// Everything that does not hold in a run, a line each.
+fn wrong(run: &Run) -> Vec<String> {
+    let violations = run.violations.iter().map(ToString::to_string);
+    violations.chain(run.failures.iter().map(ToString::to_string)).collect()
 }

@@ -9,6 +9,7 @@ use outrigger_shared::close::{Cause, Initiator};
 use super::clients::middle;
 use super::ledger::Evidence;
 use super::record::{ClientSession, SidecarSession};
+use super::staleness::histogram;
 use crate::actors::{Ending, Figures, Spread};
 use crate::middlebox::Cut;
 use crate::scenario::metrics::CAUSES;
@@ -178,7 +179,7 @@ impl Sheet<'_> {
         let without_close = sessions.iter().filter(is_push).filter(bare).count();
         let open = sessions.iter().filter(|session| session.closed.is_none()).count();
         let mut lost = 0;
-        let mut recover = Histogram::<u64>::new(3).expect("three digits are allowed");
+        let mut recover = histogram();
         let mut reopened: BTreeMap<u64, u64> = BTreeMap::new();
         let mut before: BTreeMap<u32, &ClientSession> = BTreeMap::new();
         for session in &sessions {

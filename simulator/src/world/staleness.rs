@@ -29,6 +29,7 @@ impl Staleness {
     }
 }
 
-fn histogram() -> Histogram<u64> {
+/// For times of any length.
+pub(super) fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LONGEST_US, SIGNIFICANT_DIGITS).expect("the bounds are apart")
 }

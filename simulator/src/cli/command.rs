@@ -1,0 +1,141 @@
+//! What clap knows.
+
+use std::path::PathBuf;
+
+use clap::builder::ValueHint;
+use clap::{Arg, ArgAction, Command, value_parser};
+
+const EXAMPLES: &str = "\
+Examples:
+  outrigger-sim run scenarios/idle-timeout
+      Every scenario of a folder, with the seeds that each names.
+
+  outrigger-sim run feed.toml --seeds 1..200 --jobs 2
+      Two hundred seeds of one scenario.
+
+  outrigger-sim replay feed.toml --seed 17
+      One run, with all that happened in it.
+
+  outrigger-sim shrink feed.toml --seed 17
+      The fewest faults with which it still fails, as a scenario of its own.
+
+Exit codes: 0 all holds, 1 an expectation or an invariant does not, 2 wrong flags or scenarios.";
+
+/// Threads that runs go on, unless told otherwise.
+const DEFAULT_JOBS: &str = "2";
+
+pub(super) fn command() -> Command {
+    Command::new("outrigger-sim")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("The sidecar's own code in a deterministic world: same scenario, same seed, same run")
+        .after_help(EXAMPLES)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .subcommand(Command::new("run").about("Run scenarios and compare their figures with what they expect").args([
+            files(),
+            seed(),
+            seeds(),
+            variant(),
+            jobs(),
+            json(),
+        ]))
+        .subcommand(Command::new("list").about("Scenarios and what they are about").arg(files().required(false)))
+        .subcommand(Command::new("check").about("Everything that is wrong with scenario files, at once").arg(files()))
+        .subcommand(
+            Command::new("verify").about("Run each seed in two processes and compare all that happened").args([
+                files(),
+                seed(),
+                seeds(),
+                variant(),
+                jobs(),
+            ]),
+        )
+        .subcommand(Command::new("replay").about("Run one seed and tell all that happened").args([
+            file(),
+            seed().required(true),
+            variant(),
+            Arg::new("packets").long("packets").action(ArgAction::SetTrue).help("Tell of every packet too"),
+        ]))
+        .subcommand(
+            Command::new("shrink").about("Find the fewest faults with which a seed still fails").args([
+                file(),
+                seed().required(true),
+                variant(),
+                Arg::new("out")
+                    .long("out")
+                    .value_name("FILE")
+                    .value_parser(value_parser!(PathBuf))
+                    .value_hint(ValueHint::FilePath)
+                    .help("Where the scenario is written [default: NAME-seed-N.toml]"),
+            ]),
+        )
+        .subcommand(
+            Command::new("diff")
+                .about("The first difference between two histories, as `replay` writes them")
+                .args([path("one").required(true), path("other").required(true)]),
+        )
+        .subcommand(Command::new("digest").hide(true).about("The digest of one run, as `verify` compares it").args([
+            file(),
+            seed().required(true),
+            variant(),
+        ]))
+        .subcommand(Command::new("schema").about("Print the JSON schema of scenario files"))
+        .subcommand(Command::new("reference").about("Print the reference of scenario files"))
+}
+
+fn path(name: &'static str) -> Arg {
+    let parser = value_parser!(PathBuf);
+    Arg::new(name).value_name("FILE").value_parser(parser).value_hint(ValueHint::AnyPath)
+}
+
+fn file() -> Arg {
+    path("file").required(true).help("A scenario")
+}
+
+fn files() -> Arg {
+    path("files").value_name("FILE|DIR").num_args(1..).required(true).help("Scenarios, or folders of them")
+}
+
+fn seed() -> Arg {
+    Arg::new("seed").long("seed").value_name("N").value_parser(value_parser!(u64)).help("One seed")
+}
+
+fn seeds() -> Arg {
+    Arg::new("seeds")
+        .long("seeds")
+        .value_name("A..B")
+        .conflicts_with("seed")
+        .value_parser(range)
+        .help("Seeds from A to B, both included [default: 1 to the scenario's `seeds`]")
+}
+
+fn variant() -> Arg {
+    Arg::new("variant")
+        .long("variant")
+        .value_name("N")
+        .value_parser(value_parser!(u64).range(1..))
+        .help("Of a scenario with a sweep, the combination of this number, counted from 1")
+}
+
+fn jobs() -> Arg {
+    Arg::new("jobs")
+        .long("jobs")
+        .value_name("N")
+        .default_value(DEFAULT_JOBS)
+        .value_parser(value_parser!(u64).range(1..=64))
+        .help("Runs at once")
+}
+
+fn json() -> Arg {
+    Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print runs and figures as JSON")
+}
+
+/// `A..B`, both included.
+pub(super) fn range(text: &str) -> Result<(u64, u64), String> {
+    let parsed = text.split_once("..").and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
+    match parsed {
+        Some((from, to)) if from <= to => Ok((from, to)),
+        _ => Err("write it as 1..200, the smaller number first".to_owned()),
+    }
+}

@@ -1,0 +1,133 @@
+//! From arguments to scenarios and seeds.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::ArgMatches;
+
+use crate::scenario::{self, Scenario};
+
+/// Folders within folders that are looked through.
+const MAX_DEPTH: usize = 8;
+
+/// A scenario file that was read.
+pub(super) struct Loaded {
+    pub(super) path: PathBuf,
+    pub(super) scenario: Scenario,
+    /// What each combination of swept values is called, and the scenario that it makes.
+    pub(super) variants: Vec<(String, Scenario)>,
+}
+
+/// One run to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Task {
+    pub(super) file: usize,
+    pub(super) variant: usize,
+    pub(super) seed: u64,
+}
+
+/// Reads all scenarios; says everything that is wrong with them. `Err` if anything is.
+pub(super) fn load(paths: &[PathBuf], err: &mut dyn Write) -> Result<Vec<Loaded>, ()> {
+    let mut files = Vec::new();
+    let mut bad = false;
+    for path in paths {
+        if let Err(why) = find(path, MAX_DEPTH, &mut files) {
+            let _ = writeln!(err, "error: {}: {why}", path.display());
+            bad = true;
+        }
+    }
+    if files.is_empty() && !bad {
+        let _ = writeln!(err, "error: there is no scenario; scenarios are files that end with .toml");
+        bad = true;
+    }
+    let mut loaded = Vec::new();
+    for path in files {
+        let name = path.display().to_string();
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(why) => {
+                let _ = writeln!(err, "error: {name}: {why}");
+                bad = true;
+                continue;
+            }
+        };
+        match scenario::parse(&name, &text) {
+            Ok((scenario, warnings)) => {
+                for warning in warnings {
+                    let _ = writeln!(err, "warning: {warning}");
+                }
+                let variants = scenario::variants(&scenario);
+                loaded.push(Loaded { path, scenario, variants });
+            }
+            Err(report) => {
+                let _ = write!(err, "{report}");
+                bad = true;
+            }
+        }
+    }
+    if bad { Err(()) } else { Ok(loaded) }
+}
+
+/// A file itself, or all scenarios of a folder, by name.
+fn find(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    if !path.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    if depth == 0 {
+        return Err(std::io::Error::other("the folders are too deep"));
+    }
+    let mut entries = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    entries.sort();
+    for entry in entries {
+        if entry.is_dir() || entry.extension().is_some_and(|extension| extension == "toml") {
+            find(&entry, depth - 1, files)?;
+        }
+    }
+    Ok(())
+}
+
+/// All runs that the flags ask for, by file, variant and seed.
+pub(super) fn tasks(loaded: &[Loaded], matches: &ArgMatches) -> Result<Vec<Task>, String> {
+    let wanted = variant(matches);
+    let mut tasks = Vec::new();
+    for (file, found) in loaded.iter().enumerate() {
+        let (from, to) = match (matches.get_one::<u64>("seed"), given_range(matches)) {
+            (Some(seed), _) => (*seed, *seed),
+            (None, Some(range)) => range,
+            (None, None) => (1, u64::from(found.scenario.seeds)),
+        };
+        if let Some(wanted) = wanted.filter(|wanted| *wanted >= found.variants.len()) {
+            let count = found.variants.len();
+            return Err(format!("{} has {count} variants, not {}", found.path.display(), wanted + 1));
+        }
+        for variant in (0..found.variants.len()).filter(|variant| wanted.is_none_or(|wanted| wanted == *variant)) {
+            tasks.extend((from..=to).map(|seed| Task { file, variant, seed }));
+        }
+    }
+    Ok(tasks)
+}
+
+fn given_range(matches: &ArgMatches) -> Option<(u64, u64)> {
+    matches.try_get_one::<(u64, u64)>("seeds").ok().flatten().copied()
+}
+
+/// Counted from 0.
+pub(super) fn variant(matches: &ArgMatches) -> Option<usize> {
+    let number = matches.get_one::<u64>("variant")?;
+    usize::try_from(number - 1).ok()
+}
+
+/// The command that runs this again and tells all.
+pub(super) fn replay_command(loaded: &[Loaded], task: Task) -> String {
+    let found = &loaded[task.file];
+    let variant = if found.variants.len() > 1 { format!(" --variant {}", task.variant + 1) } else { String::new() };
+    format!("outrigger-sim replay {} --seed {}{variant}", quoted(&found.path), task.seed)
+}
+
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
