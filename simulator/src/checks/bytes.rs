@@ -4,6 +4,7 @@
 use outrigger_shared::close::{Cause, Initiator};
 
 use super::Case;
+use crate::world::record::ClientSession;
 
 pub(super) fn check(case: &Case) -> Vec<String> {
     let mut found = Vec::new();
@@ -19,9 +20,8 @@ pub(super) fn check(case: &Case) -> Vec<String> {
                 found.push(format!("{name} counts {frames} frames of the {side} by kind, {} in all", stats.frames));
             }
         }
-        let of_client = case.client_sessions.iter().rev();
-        let seen = of_client.filter(|seen| seen.addr == Some(session.client));
-        let Some(seen) = seen.filter(|seen| seen.opened_us >= session.opened_us).last() else { continue };
+        let after = |seen: &&ClientSession| seen.opened_us >= session.opened_us && seen.addr == Some(session.client);
+        let Some(seen) = case.client_sessions.iter().find(after) else { continue };
         let sent = ended.app.text + ended.app.binary;
         if seen.messages > sent {
             found.push(format!("{name}: its client has {} messages, its app sent {sent}", seen.messages));

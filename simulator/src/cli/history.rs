@@ -118,7 +118,7 @@ pub(super) fn verify(matches: &ArgMatches, terminal: bool, out: &mut dyn Write, 
 
 /// How two processes differ, if they do.
 fn compare(program: &Path, loaded: &[Loaded], task: Task) -> Option<String> {
-    let once = || {
+    let digests = || {
         let mut command = Command::new(program);
         command.arg("digest").arg(&loaded[task.file].path).args(["--seed", &task.seed.to_string()]);
         let output = command.args(["--variant", &(task.variant + 1).to_string()]).output();
@@ -128,7 +128,7 @@ fn compare(program: &Path, loaded: &[Loaded], task: Task) -> Option<String> {
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     };
-    match (once(), once()) {
+    match (digests(), digests()) {
         (Ok(one), Ok(other)) if one == other => None,
         (Ok(one), Ok(other)) => {
             let lines = one.lines().skip(1).zip(other.lines().skip(1));

@@ -29,7 +29,7 @@ pub(super) fn metrics(scenario: &Scenario, evidence: &Evidence, traffic: &[Traff
     for (index, name) in all {
         let figures = if index.is_some() { evidence.account.groups.get(name) } else { Some(&evidence.account.total) };
         let mut sheet = Sheet { scenario, evidence, record: &record, group: index, name, metrics: &mut metrics };
-        sheet.asked(figures.cloned().unwrap_or_default());
+        sheet.asked(figures.unwrap_or(&Figures::default()));
         sheet.carried(traffic);
         sheet.sessions();
     }
@@ -102,7 +102,7 @@ impl Sheet<'_> {
     }
 
     /// What the clients themselves counted.
-    fn asked(&mut self, figures: Figures) {
+    fn asked(&mut self, figures: &Figures) {
         let failed: u64 = figures.request_failures.values().sum();
         let refused: u64 = figures.statuses.range(FIRST_FAILURE..).map(|(_, count)| count).sum();
         let connect_failures: u64 = figures.connect_failures.values().sum();

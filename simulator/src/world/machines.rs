@@ -4,11 +4,13 @@ use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use outrigger::lifecycle::Lifecycle;
 use outrigger::net::Net;
 use outrigger::server::{Server, Surroundings};
 use tokio::sync::Notify;
+use tokio::time::sleep;
 
 use super::ledger::{Ledger, SidecarEar};
 use crate::actors::{Actor, App, AppControl, AppOptions, Clock, Feed, Rng, Stop, WritePattern};
@@ -18,6 +20,8 @@ use crate::net::SimNet;
 use crate::rng::Stream;
 use crate::scenario::{self, APP_PORT, Host, Scenario};
 
+/// From the end of one process to the start of the next, at least: its sockets close in between.
+const START_TAKES: Duration = Duration::from_millis(1);
 /// Connections of a sidecar whose configuration leaves it open.
 const MAX_CONNECTIONS: usize = 65_536;
 
@@ -65,6 +69,9 @@ impl Machine {
             self.kill(ground);
         }
         if self.process.is_none() && self.holds == 0 {
+            if self.started > 0 {
+                sleep(START_TAKES).await;
+            }
             let net = if self.started == 0 { ground.world.host(&self.name) } else { ground.world.restart(&self.name) };
             let process = match self.host {
                 Host::App(id) => start_app(ground, net, self.started, id.0, &scenario.apps[id.0]).await,

@@ -80,10 +80,10 @@ impl Weather {
     fn update(&mut self) {
         let keys: Vec<_> = self.touched.keys().copied().collect();
         for (from, to) in keys {
-            let link = Some(self.worked_out(from, to));
-            if self.touched[&(from, to)] != link {
-                self.touched.insert((from, to), link);
-                self.world.apply(&Fault::Link { from, to, link: link.expect("it was just worked out") });
+            let link = self.worked_out(from, to);
+            if self.touched[&(from, to)] != Some(link) {
+                self.touched.insert((from, to), Some(link));
+                self.world.apply(&Fault::Link { from, to, link });
             }
         }
     }
