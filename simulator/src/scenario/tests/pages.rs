@@ -35,25 +35,48 @@ fn the_example_of_the_reference_is_right() {
     assert_eq!(right(example).clients[0].count, 50);
 }
 
+/// The folders of scenarios, and what is in each, in order.
+fn families() -> Vec<(PathBuf, Vec<PathBuf>)> {
+    let entries = |folder: &Path| {
+        let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths
+    };
+    let toml = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "toml");
+    let folders = entries(&top("scenarios")).into_iter().filter(|path| path.is_dir());
+    folders.map(|folder| (folder.clone(), entries(&folder).into_iter().filter(toml).collect())).collect()
+}
+
 #[test]
 fn every_scenario_that_is_checked_in_is_right_and_survives_writing() {
-    let mut files = Vec::new();
-    for folder in std::fs::read_dir(top("scenarios")).unwrap() {
-        let folder = folder.unwrap().path();
-        if folder.is_dir() {
-            files.extend(std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()));
-        }
-    }
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
-    files.sort();
-    assert!(files.len() >= 3, "{files:?}");
-    for file in files {
+    for file in families().into_iter().flat_map(|(_, files)| files) {
         let name = file.display().to_string();
+        // Warnings are fine: some files show what they warn of.
         let (scenario, _) = parse(&name, &read(&file)).unwrap_or_else(|report| panic!("{report}"));
+        assert!(!scenario.expect.all.is_empty(), "{name} expects nothing");
         for (label, variant) in variants(&scenario) {
             let faults = schedule(&variant, 1);
-            let again = right(&write(&variant, &faults));
+            let written = write(&variant, &faults);
+            let (again, _) = parse(&name, &written).unwrap_or_else(|report| panic!("{label}\n{written}\n{report}"));
             assert_eq!(schedule(&again, 1), faults, "{name} {label}");
+        }
+    }
+}
+
+#[test]
+fn every_family_says_what_its_files_ask() {
+    let families = families();
+    let index = read(&top("scenarios/README.md"));
+    for family in ["polling-vs-push", "idle-timeout", "multi-region"] {
+        assert!(families.iter().any(|(folder, files)| folder.ends_with(family) && files.len() >= 3), "{family}");
+    }
+    for (folder, files) in families {
+        let family = folder.file_name().unwrap().to_str().unwrap();
+        assert!(index.contains(&format!("({family}/README.md)")), "scenarios/README.md leaves out {family}");
+        let page = read(&folder.join("README.md"));
+        for file in files {
+            let file = file.file_name().unwrap().to_str().unwrap().to_owned();
+            assert!(page.contains(&format!("]({file})")), "{family}/README.md leaves out {file}");
         }
     }
 }
