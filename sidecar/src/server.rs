@@ -18,8 +18,9 @@ use crate::telemetry::Observer;
 use crate::tls::{self, Crypto, LoadError, ServerSide};
 use crate::upstream::Upstream;
 
-/// How long sessions have, once they were asked to close, on top of their own close timeout.
-const CLOSING_MARGIN: Duration = Duration::from_secs(1);
+/// How long sessions have, once they were asked to close, on top of the time that both of their sides may take one after
+/// the other: the linger behind the Closes, and a turn to notice.
+const CLOSING_MARGIN: Duration = Duration::from_secs(2);
 
 /// Why the sidecar cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -145,7 +146,7 @@ impl<N: Net> Server<N> {
             () = tokio::time::sleep(self.shutdown_grace) => {}
         }
         lifecycle.advance(Stage::Closing);
-        if timeout(self.close_timeout + CLOSING_MARGIN, lifecycle.emptied()).await.is_err() {
+        if timeout(2 * self.close_timeout + CLOSING_MARGIN, lifecycle.emptied()).await.is_err() {
             tracing::warn!(live = lifecycle.live(), "what is left is cut");
         }
         tracing::info!("stopped");
