@@ -144,6 +144,7 @@ async fn start_app(ground: &Ground, net: SimNet, process: u32, id: usize, app: &
         headers: padding(app.headers),
         max_wait: app.hold,
         sse_heartbeat: app.ping,
+        ping: app.ping,
         ..AppOptions::default()
     };
     let seed = Stream::new(ground.seed, &format!("app {}/{process}", app.name)).next_u64();

@@ -56,3 +56,16 @@ fn a_silent_cut_leaves_a_client_deaf_and_the_run_fails() {
     assert_eq!(heal, 2, "{:?}", run.violations);
     assert!(run.violations[0].to_string().contains("web/0 has update 0 of 1"), "{:?}", run.violations);
 }
+
+/// What an app of its own pings is kept alive without the sidecar's doing.
+#[test]
+fn an_app_that_pings_keeps_its_sessions_itself() {
+    let pings = |every: &str| {
+        let ping = format!("[[apps]]\nping = \"{every}\"");
+        run(&behind_hop("off", "rst", "").replace("[[apps]]", &ping), 1)
+    };
+    let often = pings("30s");
+    assert_good(&often);
+    assert_eq!(figure(&often, "web", "hop_cuts"), 0.0);
+    assert!(figure(&pings("61s"), "web", "hop_cuts") > 0.0, "a ping behind the cut comes too late");
+}

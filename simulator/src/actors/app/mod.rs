@@ -46,6 +46,8 @@ pub struct AppOptions {
     pub max_wait: Duration,
     /// How often a silent event stream gets a comment, so that nobody takes it for dead.
     pub sse_heartbeat: Option<Duration>,
+    /// After how much silence of its own the app pings a WebSocket.
+    pub ping: Option<Duration>,
     /// How long a client may take no bytes before its session is given up.
     pub write_timeout: Duration,
     /// How long to wait for the client's Close after ours.
@@ -53,7 +55,7 @@ pub struct AppOptions {
 }
 
 impl Default for AppOptions {
-    /// No delay, written together, long polls up to 60 s, a comment every 15 s, 30 s for a write, 2 s for a Close.
+    /// No delay, written together, long polls up to 60 s, a comment every 15 s, no pings, 30 s for a write, 2 s for a Close.
     fn default() -> Self {
         Self {
             processing: (Duration::ZERO, Duration::ZERO),
@@ -61,6 +63,7 @@ impl Default for AppOptions {
             headers: HeaderMap::new(),
             max_wait: Duration::from_mins(1),
             sse_heartbeat: Some(Duration::from_secs(15)),
+            ping: None,
             write_timeout: Duration::from_secs(30),
             close_timeout: Duration::from_secs(2),
         }

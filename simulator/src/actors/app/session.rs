@@ -4,14 +4,13 @@ use std::pin::pin;
 
 use outrigger::net::Net;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio::{join, select};
 
 use super::Shared;
 use super::answer::Upgrade;
 use super::control::Watch;
 use crate::actors::Actor;
-use crate::actors::Feed;
 use crate::actors::event::{AppEvent, Ending};
 use crate::actors::ws::{self, Broken, Incoming, Outgoing, Reader, Writer};
 
@@ -47,7 +46,7 @@ async fn converse<N: Net>(
 ) -> End {
     let (queue, queued) = mpsc::channel(MAX_QUEUED_FRAMES);
     let mut reading = pin!(read(&shared.actor, client, reader, queue.clone()));
-    let mut writing = pin!(write(&shared.actor, client, writer, queued, &shared.feed, since));
+    let mut writing = pin!(write(shared, client, writer, queued, since));
     let close_timeout = shared.options.close_timeout;
     let (end, close) = select! {
         biased;
@@ -103,16 +102,17 @@ async fn read<N: Net>(
     }
 }
 
-/// Writes what is queued and what the feed brings, up to and including a Close.
+/// Writes what is queued, what the feed brings and, into a silence, pings, up to and including a Close.
 async fn write<N: Net>(
-    actor: &Actor<N>,
+    shared: &Shared<N>,
     client: u32,
     mut writer: Writer,
     mut queued: mpsc::Receiver<Outgoing>,
-    feed: &Feed,
     since: u64,
 ) -> Result<Writer, Ending> {
+    let Shared { actor, feed, options, .. } = shared;
     let mut sent = since;
+    let mut wrote = Instant::now();
     let mut batch = Vec::new().into_iter();
     loop {
         // What is queued goes between any two updates.
@@ -128,10 +128,14 @@ async fn write<N: Net>(
                 sent = update.seq;
                 Outgoing::Text(update.json.to_vec())
             }
+            () = sleep_until(wrote + options.ping.unwrap_or_default()), if options.ping.is_some() => {
+                Outgoing::Ping(Vec::new())
+            }
         };
         let last = matches!(frame, Outgoing::Close { .. });
         let acknowledged = if let Outgoing::Text(text) = &frame { ack_number(text) } else { None };
         writer.send(frame).await?;
+        wrote = Instant::now();
         if let Some(n) = acknowledged {
             actor.app_event(&AppEvent::AckSent { client, n });
         }
