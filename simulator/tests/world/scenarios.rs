@@ -35,21 +35,12 @@ fn regions_are_cut_and_heal() {
     assert_eq!(figure(&run, "", "updates_delivered"), figure(&run, "", "updates"));
 }
 
-/// A minute of it, with fewer clients: the figures per client stay.
 #[test]
 fn polling_against_push() {
-    let text = text("polling-vs-push/feed.toml")
-        .replace("10m\"\nregions", "1m\"\nregions")
-        .replace("count = 50", "count = 10");
-    let scenario = parse(&text);
-    let mut all = variants(&scenario);
-    assert_eq!(all.len(), 5);
-    let (_, variant) = all.swap_remove(2);
-    let run = world::run(&variant, 1, &Options::default()).unwrap();
-    // The expectation on requests is for ten minutes.
-    assert_eq!(run.violations, []);
-    assert_eq!(figure(&run, "push", "requests"), 10.0);
-    assert!((290.0..=310.0).contains(&figure(&run, "poll", "requests")), "one in two seconds each");
+    let run = run(&text("polling-vs-push/feed.toml"), 1);
+    assert_good(&run);
+    assert_eq!(figure(&run, "push", "requests"), 5.0);
+    assert!((1490.0..=1510.0).contains(&figure(&run, "poll", "requests")), "five clients, one in two seconds each");
     assert!(figure(&run, "push", "update_delay_p50") < 100_000.0);
     assert!(figure(&run, "poll", "update_delay_p50") > 500_000.0);
     assert!(figure(&run, "poll", "bytes_down") > 2.0 * figure(&run, "push", "bytes_down"));
