@@ -18,6 +18,12 @@ impl Stream {
         Self { state: std::array::from_fn(|_| splitmix64(&mut mixer)) }
     }
 
+    /// A stream that has no name, for whoever has a seed of its own already.
+    pub fn unnamed(seed: u64) -> Self {
+        let mut mixer = seed;
+        Self { state: std::array::from_fn(|_| splitmix64(&mut mixer)) }
+    }
+
     /// 64 random bits.
     pub fn next_u64(&mut self) -> u64 {
         let state = &mut self.state;
@@ -107,6 +113,7 @@ mod tests {
 
     #[test]
     fn the_mixer_is_splitmix64() {
+        assert_eq!(splitmix64(&mut 0), 0xe220_a839_7b1d_cdaf);
         let mut state = 1_234_567;
         let drawn: Vec<u64> = (0..3).map(|_| splitmix64(&mut state)).collect();
         assert_eq!(drawn, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);

@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-/// xoshiro256** (Blackman, Vigna), its state filled from a seed by splitmix64, as its authors advise.
+use crate::rng::Stream;
+
+/// What actors draw from a [`Stream`] of their own: spans of time, on top of what every stream gives.
 ///
 /// Floating point here is addition, multiplication and division alone: the standard library's logarithm comes from
 /// the platform, and its last bit differs between platforms.
 #[derive(Debug, Clone)]
-pub struct Rng([u64; 4]);
+pub struct Rng(Stream);
 
 impl Rng {
     /// A stream of its own for every seed.
     pub fn new(seed: u64) -> Self {
-        let mut at = seed;
-        Self(std::array::from_fn(|_| splitmix(&mut at)))
+        Self(Stream::unnamed(seed))
     }
 
     /// Another stream, which does not depend on how much is drawn from this one afterwards.
@@ -23,16 +24,7 @@ impl Rng {
     }
 
     pub fn next_u64(&mut self) -> u64 {
-        let state = &mut self.0;
-        let result = state[1].wrapping_mul(5).rotate_left(7).wrapping_mul(9);
-        let shifted = state[1] << 17;
-        state[2] ^= state[0];
-        state[3] ^= state[1];
-        state[1] ^= state[2];
-        state[0] ^= state[3];
-        state[2] ^= shifted;
-        state[3] = state[3].rotate_left(45);
-        result
+        self.0.next_u64()
     }
 
     /// Uniform in `0..=most`, by the high half of a product; its bias is below 2^-32 for any `most` of 32 bits.
@@ -42,9 +34,8 @@ impl Rng {
     }
 
     /// Uniform in `[0, 1)`, in steps of 2^-53.
-    #[expect(clippy::cast_precision_loss, reason = "53 bits are what an f64 holds exactly")]
     pub fn unit(&mut self) -> f64 {
-        (self.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+        self.0.unit()
     }
 
     /// Uniform from `min` to `max`, both included, in steps of a microsecond; `min` where `max` is less.
@@ -59,18 +50,8 @@ impl Rng {
     }
 
     pub fn fill(&mut self, out: &mut [u8]) {
-        for chunk in out.chunks_mut(8) {
-            chunk.copy_from_slice(&self.next_u64().to_le_bytes()[..chunk.len()]);
-        }
+        self.0.fill(out);
     }
-}
-
-fn splitmix(at: &mut u64) -> u64 {
-    *at = at.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut mixed = *at;
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 /// The natural logarithm of a number in `(0, 1]`: halvings are counted, and the rest is the series of
@@ -95,14 +76,6 @@ fn ln(x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn is_the_published_generator() {
-        // From the authors' C code with the state 1, 2, 3, 4.
-        let mut rng = Rng([1, 2, 3, 4]);
-        assert_eq!([rng.next_u64(), rng.next_u64(), rng.next_u64()], [11520, 0, 1_509_978_240]);
-        assert_eq!(splitmix(&mut 0), 0xe220_a839_7b1d_cdaf);
-    }
 
     #[test]
     fn same_seed_same_stream_and_others_differ() {
