@@ -12,6 +12,7 @@
 //! * [`time`] is the one unit of time.
 
 pub mod close;
+pub mod entropy;
 pub mod event;
 pub mod frame;
 pub mod handshake;

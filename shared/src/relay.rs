@@ -13,7 +13,6 @@
 //! * Each side gets at most one Close, and nothing after it.
 
 mod closing;
-mod entropy;
 mod half;
 mod liveness;
 mod rate;
@@ -26,11 +25,11 @@ mod stats;
 use std::sync::Arc;
 
 use crate::close::{Cause, CloseCode, End, Side};
+use crate::entropy::Entropy;
 use crate::event::Event;
 use crate::frame::Injected;
 use crate::limits::Policy;
 use crate::relay::closing::Phase;
-use crate::relay::entropy::Entropy;
 use crate::relay::half::{Half, Ping, Probe};
 use crate::relay::liveness::PendingClose;
 use crate::time::Micros;
@@ -262,7 +261,7 @@ impl Relay {
 
     /// Ends the session in order: a Close to the client, and to the app when the client has answered. Waits for a quiet
     /// moment (messages complete both ways, no bytes for a short while), but not beyond `quiet_until`.
-    /// `cause` is `Drain`, `Lifetime` or `Shutdown`.
+    /// `cause` is `Drain`, `Lifetime`, `Operator` or `Shutdown`.
     pub fn close(
         &mut self,
         cause: Cause,

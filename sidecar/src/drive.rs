@@ -3,20 +3,20 @@
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use outrigger_shared::close::{Cause, Side};
+use outrigger_shared::close::Side;
 use outrigger_shared::event::Event;
 use outrigger_shared::frame::HOLD_LIMIT;
 use outrigger_shared::relay::{Received, Relay, WriteHalf};
 use outrigger_shared::time::Micros;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::futures::OwnedNotified;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::net::Stream;
-use crate::session::{Account, Ending};
+use crate::registry::Closing;
+use crate::session::Account;
 use crate::transport::Transport;
 
 /// Bytes taken from a socket at once.
@@ -138,10 +138,9 @@ pub(crate) struct Drive<S> {
     timer: Pin<Box<Sleep>>,
     /// The timer will wake this task; it need not be polled again until it has rung.
     armed: bool,
-    /// Rings when the process asks what is left to close; `None` once it has.
-    closing: Option<Pin<Box<OwnedNotified>>>,
-    ending: Ending,
     account: Account,
+    /// The waker that is rung when something is asked of the session.
+    bell: Option<Waker>,
     begun: bool,
     /// Something happened in this pass over both sides after which the other parts of it may go on.
     again: bool,
@@ -154,7 +153,6 @@ impl<S: Stream> Drive<S> {
         app: (Transport<S>, Vec<u8>),
         relay: Relay,
         epoch: Instant,
-        ending: Ending,
         account: Account,
     ) -> Self {
         Self {
@@ -164,9 +162,8 @@ impl<S: Stream> Drive<S> {
             epoch,
             timer: Box::pin(sleep_until(epoch)),
             armed: false,
-            closing: Some(Box::pin(ending.closing())),
-            ending,
             account,
+            bell: None,
             begun: false,
             again: false,
         }
@@ -184,7 +181,12 @@ impl<S: Stream> Future for Drive<S> {
 
 impl<S: Stream> Drive<S> {
     fn now(&self) -> Micros {
-        let elapsed = Instant::now().saturating_duration_since(self.epoch);
+        self.micros(Instant::now())
+    }
+
+    /// An instant in the relay's time.
+    fn micros(&self, at: Instant) -> Micros {
+        let elapsed = at.saturating_duration_since(self.epoch);
         Micros(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX))
     }
 
@@ -193,7 +195,7 @@ impl<S: Stream> Drive<S> {
         if !self.begun {
             self.begin(cx, now);
         }
-        self.asked_to_close(cx, now);
+        self.hear(cx, now);
         let (mut of_client, mut of_app) = (0, 0);
         loop {
             // Each of these goes on until it has to wait and its waker is set. So bytes that merely went through need
@@ -244,10 +246,6 @@ impl<S: Stream> Drive<S> {
             let early = std::mem::take(&mut self.port(side).held);
             self.relay_bytes(cx, side, &early, now);
         }
-        if let Some(closing) = &mut self.closing {
-            // Polled once, to register this task; from then on the stage tells, which costs no lock.
-            let _ = closing.as_mut().poll(cx);
-        }
     }
 
     /// Sets the timer to the relay's deadline. `true` when the deadline is already there.
@@ -264,14 +262,21 @@ impl<S: Stream> Drive<S> {
         !self.armed
     }
 
-    fn asked_to_close(&mut self, cx: &mut Context<'_>, now: Micros) {
-        if self.closing.is_none() || !self.ending.is_closing() {
+    /// Does what was asked of the session since the last turn.
+    fn hear(&mut self, cx: &mut Context<'_>, now: Micros) {
+        if !self.bell.as_ref().is_some_and(|bell| bell.will_wake(cx.waker())) {
+            self.account.handle().wake_with(cx.waker());
+            self.bell = Some(cx.waker().clone());
+        }
+        // One look that takes no lock, on every turn.
+        if !self.account.handle().is_asked() {
             return;
         }
-        self.closing = None;
-        let code = self.ending.code();
-        self.with_events(|relay, events| relay.close(Cause::Shutdown, code, None, now, events));
-        self.inject(cx, now);
+        if let Some(Closing { cause, code, quiet_until }) = self.account.handle().hear(&self.relay) {
+            let quiet_until = quiet_until.map(|until| self.micros(until));
+            self.with_events(|relay, events| relay.close(cause, code, quiet_until, now, events));
+            self.inject(cx, now);
+        }
     }
 
     /// Reads from a side for as long as the relay lets it, and passes on what it says. `true` when it was the relay

@@ -4,15 +4,19 @@
 
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod demo;
 pub mod descriptors;
+pub mod drain;
 mod drive;
 pub mod http;
 pub mod lifecycle;
 mod listen;
 pub mod net;
+pub mod registry;
 pub mod server;
 pub mod session;
+pub mod settings;
 pub mod telemetry;
 pub mod tls;
 pub mod transport;

@@ -4,26 +4,38 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
-use tokio::sync::futures::OwnedNotified;
 
 /// How far the process is on its way out; it only ever goes down this list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Stage {
     Running,
+    /// It is not ready any more: new sessions are refused, HTTP connections end with their next answer.
+    Draining,
     /// Nothing new is accepted; what is there may finish.
     Stopping,
     /// What is left is asked to close.
     Closing,
 }
 
+impl Stage {
+    /// A word for logs and the admin API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Draining => "draining",
+            Self::Stopping => "stopping",
+            Self::Closing => "closing",
+        }
+    }
+}
+
 /// The stage of the process and the number of connections and sessions that live.
 #[derive(Debug)]
 pub struct Lifecycle {
-    /// A [`Stage`] as its number: sessions look at it on every turn.
+    /// A [`Stage`] as its number.
     stage: AtomicU8,
-    stopping: Arc<Notify>,
-    closing: Arc<Notify>,
+    advanced: Notify,
     live: AtomicUsize,
     empty: Notify,
 }
@@ -32,8 +44,7 @@ impl Lifecycle {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             stage: AtomicU8::new(Stage::Running as u8),
-            stopping: Arc::default(),
-            closing: Arc::default(),
+            advanced: Notify::new(),
             live: AtomicUsize::new(0),
             empty: Notify::new(),
         })
@@ -42,7 +53,8 @@ impl Lifecycle {
     pub fn stage(&self) -> Stage {
         match self.stage.load(Ordering::Acquire) {
             0 => Stage::Running,
-            1 => Stage::Stopping,
+            1 => Stage::Draining,
+            2 => Stage::Stopping,
             _ => Stage::Closing,
         }
     }
@@ -50,30 +62,19 @@ impl Lifecycle {
     /// Moves on to `stage` and wakes whoever waits for it. Going back does nothing.
     pub fn advance(&self, stage: Stage) {
         self.stage.fetch_max(stage as u8, Ordering::AcqRel);
-        if stage >= Stage::Stopping {
-            self.stopping.notify_waiters();
-        }
-        if stage >= Stage::Closing {
-            self.closing.notify_waiters();
-        }
+        self.advanced.notify_waiters();
     }
 
     /// Done once the stage is reached; at once if it was reached before.
     pub async fn reached(&self, stage: Stage) {
-        // The waiter is made before the stage is looked at: nothing falls between.
-        let notified = match stage {
-            Stage::Running => return,
-            Stage::Stopping => Arc::clone(&self.stopping).notified_owned(),
-            Stage::Closing => self.closing(),
-        };
-        if self.stage() < stage {
-            notified.await;
+        loop {
+            // The waiter is made before the stage is looked at: nothing falls between.
+            let advanced = self.advanced.notified();
+            if self.stage() >= stage {
+                return;
+            }
+            advanced.await;
         }
-    }
-
-    /// Done when the stage goes to [`Stage::Closing`] after this call; look at [`Lifecycle::stage`] as well.
-    pub fn closing(&self) -> OwnedNotified {
-        Arc::clone(&self.closing).notified_owned()
     }
 
     /// Counts one more until the token is dropped.
@@ -122,7 +123,7 @@ mod tests {
         drop(one);
         let waiting = lifecycle.emptied();
         tokio::pin!(waiting);
-        assert!(futures_pending(&mut waiting).await);
+        assert!(is_pending(&mut waiting).await);
         drop(two);
         waiting.await;
     }
@@ -137,7 +138,19 @@ mod tests {
         lifecycle.reached(Stage::Closing).await;
     }
 
-    async fn futures_pending<F: Future + Unpin>(f: &mut F) -> bool {
+    #[tokio::test]
+    async fn whoever_waits_for_a_later_stage_goes_on_waiting() {
+        let lifecycle = Lifecycle::new();
+        let waiting = lifecycle.reached(Stage::Stopping);
+        tokio::pin!(waiting);
+        assert!(is_pending(&mut waiting).await);
+        lifecycle.advance(Stage::Draining);
+        assert!(is_pending(&mut waiting).await);
+        lifecycle.advance(Stage::Stopping);
+        waiting.await;
+    }
+
+    async fn is_pending<F: Future + Unpin>(f: &mut F) -> bool {
         std::future::poll_fn(|cx| std::task::Poll::Ready(std::pin::Pin::new(&mut *f).poll(cx).is_pending())).await
     }
 }

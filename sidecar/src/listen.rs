@@ -1,10 +1,9 @@
 //! Accept loops: one per listener. They never wait for a handshake, and never take more than there is room for.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rustls::ServerConfig;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
 use crate::config::Scheme;
@@ -21,21 +20,45 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A connection's place among those that are allowed; given back when the last who holds it drops it.
 #[derive(Debug)]
-pub struct Permit(#[expect(dead_code, reason = "held for what its drop does")] OwnedSemaphorePermit);
+pub struct Permit(Arc<Count>);
 
 /// How many connections there may be, over all listeners.
 #[derive(Debug, Clone)]
 pub(crate) struct Places {
-    open: Arc<Semaphore>,
-    turned_away: Arc<Semaphore>,
+    open: Arc<Count>,
+    turned_away: Arc<Count>,
+}
+
+#[derive(Debug)]
+struct Count {
+    taken: AtomicUsize,
+    limit: AtomicUsize,
 }
 
 impl Places {
     pub(crate) fn new(max_connections: usize) -> Self {
-        Self {
-            open: Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS))),
-            turned_away: Arc::new(Semaphore::new(MAX_TURNED_AWAY)),
-        }
+        let count = |limit| Arc::new(Count { taken: AtomicUsize::new(0), limit: AtomicUsize::new(limit) });
+        Self { open: count(max_connections), turned_away: count(MAX_TURNED_AWAY) }
+    }
+
+    /// From now on there may be this many. Those that are there stay.
+    pub(crate) fn resize(&self, max_connections: usize) {
+        self.open.limit.store(max_connections, Ordering::Relaxed);
+    }
+}
+
+impl Count {
+    fn take(self: &Arc<Self>) -> Option<Permit> {
+        let limit = self.limit.load(Ordering::Relaxed);
+        let one_more = |taken: usize| (taken < limit).then_some(taken + 1);
+        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
+        Some(Permit(Arc::clone(self)))
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.taken.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -43,8 +66,6 @@ impl Places {
 pub(crate) struct Bound<L> {
     pub(crate) scheme: Scheme,
     pub(crate) listener: L,
-    /// Present where the scheme has TLS.
-    pub(crate) tls: Option<Arc<ServerConfig>>,
 }
 
 /// Accepts until the process stops.
@@ -65,38 +86,35 @@ pub(crate) async fn accept<N: Net>(bound: Bound<N::Listener>, proxy: Arc<Proxy<N
                 continue;
             }
         };
-        let permit = Arc::clone(&places.open).try_acquire_owned().ok().map(|p| Arc::new(Permit(p)));
+        let permit = places.open.take().map(Arc::new);
         let turned_away = if permit.is_none() {
             // Over both limits the connection is dropped at once: answering costs more than there is.
-            let Ok(place) = Arc::clone(&places.turned_away).try_acquire_owned() else { continue };
+            let Some(place) = places.turned_away.take() else { continue };
             tracing::warn!(client = %peer, "max_connections is reached");
             Some(place)
         } else {
             None
         };
         let live = lifecycle.enter();
-        let (scheme, tls, proxy_of_task) = (bound.scheme, bound.tls.clone(), Arc::clone(&proxy));
-        let connection = Connection { peer, tls: tls.is_some(), permit };
+        let (scheme, proxy_of_task) = (bound.scheme, Arc::clone(&proxy));
+        let connection = Connection { peer, tls: scheme.needs_certificate(), permit };
         proxy.net().spawn(async move {
-            serve(proxy_of_task, scheme, tls, stream, connection).await;
+            serve(proxy_of_task, scheme, stream, connection).await;
             drop((live, turned_away));
         });
     }
 }
 
-async fn serve<N: Net>(
-    proxy: Arc<Proxy<N>>,
-    scheme: Scheme,
-    tls: Option<Arc<ServerConfig>>,
-    stream: N::Stream,
-    connection: Connection,
-) {
-    let Some(config) = tls else {
+async fn serve<N: Net>(proxy: Arc<Proxy<N>>, scheme: Scheme, stream: N::Stream, connection: Connection) {
+    if scheme == Scheme::Http {
         return http::serve(proxy, Transport::Plain(stream), connection).await;
-    };
+    }
+    let settings = proxy.settings();
+    let tls = settings.tls.as_ref().expect("a configuration with TLS listeners has certificates");
+    let config = Arc::clone(if scheme == Scheme::Tls { &tls.raw } else { &tls.https });
     let handshake = tls::accept(stream, config);
     // Boxed: the handshake's buffers must not be room in a task that lives as long as its connection.
-    let stream = match timeout(proxy.tls_handshake_timeout(), Box::pin(handshake)).await {
+    let stream = match timeout(settings.http.tls_handshake_timeout, Box::pin(handshake)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             tracing::debug!(client = %connection.peer, %error, "TLS handshake failed");
@@ -107,6 +125,8 @@ async fn serve<N: Net>(
             return;
         }
     };
+    // The connection may live for long, and must not keep an old configuration alive.
+    drop(settings);
     if scheme == Scheme::Tls {
         proxy.raw(Transport::Tls(Box::new(stream.strict())), connection).await;
     } else {

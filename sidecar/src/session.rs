@@ -4,47 +4,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outrigger_shared::close::CloseCode;
+use outrigger_shared::close::{Cause, CloseCode};
 use outrigger_shared::event::Event;
 use outrigger_shared::handshake::Negotiated;
 use outrigger_shared::limits::{self, Policy};
 use outrigger_shared::relay::{self, Relay};
 use outrigger_shared::time::Micros;
-use tokio::sync::futures::OwnedNotified;
 use tokio::time::Instant;
 
 use crate::config::{self, Dial, SessionConfig};
 use crate::drive::Drive;
-use crate::lifecycle::{Lifecycle, Live, Stage};
+use crate::lifecycle::Live;
 use crate::listen::Permit;
 use crate::net::Net;
+use crate::registry::{Handle, Registry};
 use crate::telemetry::Observer;
 use crate::transport::Transport;
-
-/// What the process says to a session that is left when it stops.
-#[derive(Debug, Clone)]
-pub(crate) struct Ending {
-    lifecycle: Arc<Lifecycle>,
-    code: CloseCode,
-}
-
-impl Ending {
-    pub(crate) fn new(lifecycle: Arc<Lifecycle>, code: CloseCode) -> Self {
-        Self { lifecycle, code }
-    }
-
-    pub(crate) fn closing(&self) -> OwnedNotified {
-        self.lifecycle.closing()
-    }
-
-    pub(crate) fn is_closing(&self) -> bool {
-        self.lifecycle.stage() == Stage::Closing
-    }
-
-    pub(crate) fn code(&self) -> CloseCode {
-        self.code
-    }
-}
 
 /// Who a session is, for the account of it. Idle sessions hold this, so it is kept short.
 #[derive(Debug)]
@@ -63,26 +38,48 @@ pub struct Who {
 
 /// Where a session's events go, and what lives as long as the session does.
 pub(crate) struct Account {
-    who: Who,
+    handle: Arc<Handle>,
+    registry: Arc<Registry>,
     observer: Arc<dyn Observer>,
-    opened: Instant,
+    /// How it ended, once it has.
+    cause: Option<Cause>,
     _permit: Arc<Permit>,
     _live: Live,
 }
 
 impl Account {
-    pub(crate) fn new(who: Who, observer: Arc<dyn Observer>, opened: Instant, permit: Arc<Permit>, live: Live) -> Self {
+    pub(crate) fn new(
+        who: Who,
+        observer: Arc<dyn Observer>,
+        registry: Arc<Registry>,
+        permit: Arc<Permit>,
+        live: Live,
+    ) -> Self {
         observer.event(&who, &Event::SessionOpened);
-        Self { who, observer, opened, _permit: permit, _live: live }
+        let handle = registry.enter(who, Instant::now());
+        Self { handle, registry, observer, cause: None, _permit: permit, _live: live }
+    }
+
+    /// What others may ask of the session.
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
     }
 
     pub(crate) fn event(&mut self, event: Event) {
-        self.observer.event(&self.who, &event);
+        self.observer.event(self.handle.who(), &event);
     }
 
     /// The session is over and its counters are final.
     pub(crate) fn close(&mut self, relay: &Relay) {
-        self.observer.ended(&self.who, self.opened.elapsed(), relay);
+        self.cause = relay.end().map(|end| end.cause);
+        self.observer.ended(self.handle.who(), self.handle.age(), relay);
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.handle.hang_up();
+        self.registry.leave(self.handle.who().id, self.cause);
     }
 }
 
@@ -98,7 +95,6 @@ pub(crate) enum Kind {
 /// Everything a session needs besides its sockets.
 pub(crate) struct Setup {
     pub(crate) policy: Arc<Policy>,
-    pub(crate) ending: Ending,
     pub(crate) kind: Kind,
     pub(crate) account: Account,
 }
@@ -111,8 +107,8 @@ pub(crate) fn spawn<N: Net>(
     app: (Transport<N::Stream>, Vec<u8>),
     setup: Setup,
 ) {
-    let Setup { policy, ending, kind, account } = setup;
-    let epoch = account.opened;
+    let Setup { policy, kind, account } = setup;
+    let epoch = account.handle().opened();
     let start = Micros::default();
     let relay = match kind {
         Kind::WebSocket(negotiated @ (Negotiated::Plain | Negotiated::PermessageDeflate)) => {
@@ -123,7 +119,7 @@ pub(crate) fn spawn<N: Net>(
         Kind::WebSocket(Negotiated::Unknown) | Kind::Raw => Relay::raw(policy, start),
     };
     // A task of its own: the one that shook hands holds room for hyper's state as long as it lives.
-    net.spawn(Drive::new(client, app, relay, epoch, ending, account));
+    net.spawn(Drive::new(client, app, relay, epoch, account));
 }
 
 /// The shared machine's policy out of the configuration.

@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use crate::close::{Cause, CloseCode, Initiator, Side};
+use crate::entropy::Entropy;
 use crate::event::Event;
 use crate::relay::closing::Phase;
-use crate::relay::entropy::Entropy;
 use crate::relay::half::{Half, Probe};
 use crate::relay::{Protocol, Relay};
 use crate::time::Micros;

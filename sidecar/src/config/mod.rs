@@ -128,6 +128,17 @@ pub struct Config {
     pub max_connections: Option<usize>,
     /// How long what is there may go on after a signal; then it is asked to close.
     pub shutdown_grace: Duration,
+    pub drain: Drain,
+    /// `None` refuses upgrades at once while the app cannot be reached.
+    pub hold: Option<Hold>,
+    /// Whether files that change are loaded again.
+    pub watch: bool,
+    /// The absolute path of the Unix socket over which listening sockets go to the next process.
+    pub handover: Option<PathBuf>,
+    /// Whether other processes may bind the listeners' ports as well.
+    pub reuse_port: bool,
+    /// `None` where there is no admin API.
+    pub admin: Option<Admin>,
     /// Threads that carry traffic; at least one.
     pub worker_threads: usize,
     pub log: Log,
@@ -354,7 +365,37 @@ pub struct CloseCodes {
     pub app_gone: u16,
     /// The same, or no ping answered, of an app that has not sent a byte since its 101.
     pub app_silent: u16,
+    pub drain: u16,
     pub shutdown: u16,
+}
+
+/// How sessions are closed when the process drains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drain {
+    /// Over how long their Closes are spread; `None` waits for the end of the grace.
+    pub window: Option<Duration>,
+    /// How much of its share of the window each is moved by chance; 0 to 100.
+    pub jitter_percent: u8,
+    /// How long each may wait for a quiet moment.
+    pub quiet: Duration,
+}
+
+/// Upgrades that wait for an app that cannot be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hold {
+    /// How long each may wait.
+    pub patience: Duration,
+    /// How many may wait at once.
+    pub max: usize,
+}
+
+/// The admin API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Port 0 lets the kernel pick.
+    pub addr: SocketAddr,
+    /// The file that holds the token.
+    pub token: Option<PathBuf>,
 }
 
 /// Who is let in.

@@ -4,17 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use http::header::{HOST, HeaderMap, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use http::{Method, Request, Response, StatusCode, Version, request};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use outrigger_shared::close::CloseCode;
 use outrigger_shared::handshake::{Ask, Negotiated, check_answer, classify};
-use outrigger_shared::limits::Policy;
 use tokio::io::AsyncWriteExt;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::body::{RequestBody, ResponseBody};
 use super::forward::{Sender, mark_upgrade, to_app, to_client};
@@ -22,14 +21,16 @@ use super::guard::{Answering, Guard};
 use super::origin;
 use super::reply::{and_close, reply};
 use super::serve::Connection;
-use crate::config::{Access, Config, HttpLimits, Inspect, ResponseHeaders, Target};
+use crate::config::Inspect;
 use crate::lifecycle::{Lifecycle, Stage};
 use crate::listen::Permit;
 use crate::net::{Net, Stream};
-use crate::session::{self, Account, Ending, Kind, Who};
+use crate::registry::Registry;
+use crate::session::{self, Account, Kind, Who};
+use crate::settings::Settings;
 use crate::telemetry::Observer;
 use crate::transport::Transport;
-use crate::upstream::{SendError, Upstream};
+use crate::upstream::SendError;
 
 /// How long the orderly end of a connection may take that came to nothing.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -37,69 +38,45 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Everything that all connections of the process share.
 pub struct Proxy<N> {
     net: N,
-    upstream: Upstream<N>,
+    settings: ArcSwap<Settings<N>>,
     lifecycle: Arc<Lifecycle>,
+    registry: Arc<Registry>,
     observer: Arc<dyn Observer>,
-    http: HttpLimits,
-    access: Access,
-    headers: Arc<ResponseHeaders>,
-    inspect: Inspect,
-    policy: Arc<Policy>,
-    shutdown_code: CloseCode,
-    /// The app's own name, for clients that name nobody.
-    authority: HeaderValue,
-    read_timeout: Duration,
-    send_timeout: Duration,
     sessions: AtomicU64,
 }
 
 impl<N: Net> Proxy<N> {
-    pub fn new(net: N, config: &Config, upstream: Upstream<N>, observer: Arc<dyn Observer>) -> Self {
+    pub(crate) fn new(net: N, settings: Settings<N>, observer: Arc<dyn Observer>) -> Self {
         Self {
             net,
-            upstream,
+            settings: ArcSwap::from_pointee(settings),
             lifecycle: Lifecycle::new(),
+            registry: Registry::new(),
             observer,
-            http: config.http.clone(),
-            access: config.access.clone(),
-            headers: Arc::new(config.headers.clone()),
-            inspect: config.session.inspect,
-            policy: Arc::new(session::policy(&config.session, &config.dial)),
-            shutdown_code: CloseCode(config.session.close_codes.shutdown),
-            authority: authority(&config.upstream.target),
-            read_timeout: config.dial.read_timeout,
-            send_timeout: config.dial.send_timeout,
             sessions: AtomicU64::new(1),
         }
     }
 
-    pub(crate) fn tls_handshake_timeout(&self) -> Duration {
-        self.http.tls_handshake_timeout
+    /// What is in force now. Whoever goes on for long must not hold it for as long.
+    pub(crate) fn settings(&self) -> Arc<Settings<N>> {
+        self.settings.load_full()
     }
 
-    pub(super) fn http_limits(&self) -> &HttpLimits {
-        &self.http
-    }
-
-    /// How long a client may take nothing of its answer.
-    pub(super) fn client_write_timeout(&self) -> Duration {
-        self.send_timeout
-    }
-
-    pub(super) fn response_headers(&self) -> Arc<ResponseHeaders> {
-        Arc::clone(&self.headers)
+    /// What begins from now on is under these settings.
+    pub(crate) fn put_into_force(&self, settings: Settings<N>) {
+        self.settings.store(Arc::new(settings));
     }
 
     pub fn lifecycle(&self) -> &Arc<Lifecycle> {
         &self.lifecycle
     }
 
-    pub fn net(&self) -> &N {
-        &self.net
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
     }
 
-    pub fn upstream(&self) -> &Upstream<N> {
-        &self.upstream
+    pub fn net(&self) -> &N {
+        &self.net
     }
 
     /// Answers one request. Never fails: what goes wrong becomes an answer.
@@ -115,7 +92,8 @@ impl<N: Net> Proxy<N> {
         if *request.method() == Method::CONNECT {
             return and_close(self.refuse(StatusCode::NOT_IMPLEMENTED, "This is no forward proxy."));
         }
-        if let Err(why) = settle_target(&mut request, &self.authority) {
+        let settings = self.settings();
+        if let Err(why) = settle_target(&mut request, &settings.authority) {
             return and_close(self.refuse(StatusCode::BAD_REQUEST, why));
         }
         let on_upgrade = hyper::upgrade::on(&mut request);
@@ -125,16 +103,16 @@ impl<N: Net> Proxy<N> {
         let sender = Sender {
             addr: connection.peer,
             scheme: if connection.tls { "https" } else { "http" },
-            trusted: &self.access.trusted_proxies,
+            trusted: &settings.access.trusted_proxies,
         };
         match ask {
             Ask::Refused(refusal) => and_close(self.refuse(refusal.status(), &sentence(&refusal))),
             Ask::Plain => {
                 to_app(&mut parts, sender, || self.entropy());
-                self.forward(parts, body, answering).await
+                self.forward(&settings, parts, body, answering).await
             }
             Ask::WebSocket { key } => {
-                if !origin::allowed(self.access.allowed_origins.as_deref(), &parts.headers) {
+                if !origin::allowed(settings.access.allowed_origins.as_deref(), &parts.headers) {
                     return self.refuse(StatusCode::FORBIDDEN, "This origin may not open a session.");
                 }
                 if self.lifecycle.stage() != Stage::Running {
@@ -150,8 +128,8 @@ impl<N: Net> Proxy<N> {
                 };
                 to_app(&mut parts, sender, || self.entropy());
                 mark_upgrade(&mut parts.headers);
-                let body = RequestBody::new(body, Some(0), self.http.body_timeout, Arc::clone(answering));
-                self.upgrade(Request::from_parts(parts, body), on_upgrade, &key, who, permit).await
+                let body = RequestBody::new(body, Some(0), settings.http.body_timeout, Arc::clone(answering));
+                self.upgrade(&settings, Request::from_parts(parts, body), on_upgrade, &key, who, permit).await
             }
         }
     }
@@ -159,18 +137,19 @@ impl<N: Net> Proxy<N> {
     /// An ordinary request.
     async fn forward(
         &self,
+        settings: &Settings<N>,
         parts: request::Parts,
         body: Incoming,
         answering: &Arc<Answering>,
     ) -> Response<ResponseBody> {
         let announced = body.size_hint().lower();
-        if self.http.max_body.is_some_and(|max| announced > max) {
+        if settings.http.max_body.is_some_and(|max| announced > max) {
             return and_close(
                 self.refuse(StatusCode::PAYLOAD_TOO_LARGE, "The request body is larger than is allowed."),
             );
         }
-        let body = RequestBody::new(body, self.http.max_body, self.http.body_timeout, Arc::clone(answering));
-        match self.upstream.send(Request::from_parts(parts, body)).await {
+        let body = RequestBody::new(body, settings.http.max_body, settings.http.body_timeout, Arc::clone(answering));
+        match settings.upstream.send(Request::from_parts(parts, body)).await {
             Err(error) => self.failed(&error),
             Ok((response, _)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 self.refuse(StatusCode::BAD_GATEWAY, "The app switched protocols without being asked.")
@@ -178,7 +157,7 @@ impl<N: Net> Proxy<N> {
             Ok((response, lease)) => {
                 let (mut parts, body) = response.into_parts();
                 to_client(&mut parts);
-                Response::from_parts(parts, ResponseBody::app(body, self.read_timeout, Some(lease)))
+                Response::from_parts(parts, ResponseBody::app(body, settings.read_timeout, Some(lease)))
             }
         }
     }
@@ -186,13 +165,14 @@ impl<N: Net> Proxy<N> {
     /// A valid opening handshake.
     async fn upgrade(
         &self,
+        settings: &Settings<N>,
         request: Request<RequestBody>,
         on_client: OnUpgrade,
         key: &[u8],
         mut who: Who,
         permit: &Arc<Permit>,
     ) -> Response<ResponseBody> {
-        let mut response = match self.upstream.open(request).await {
+        let mut response = match settings.upstream.open(request).await {
             Ok(response) => response,
             Err(error) => return self.failed(&error),
         };
@@ -200,7 +180,7 @@ impl<N: Net> Proxy<N> {
             // A refusal is passed on. The app's connection was opened for this and ends with it.
             let (mut parts, body) = response.into_parts();
             to_client(&mut parts);
-            return Response::from_parts(parts, ResponseBody::app(body, self.read_timeout, None));
+            return Response::from_parts(parts, ResponseBody::app(body, settings.read_timeout, None));
         }
         let on_app = hyper::upgrade::on(&mut response);
         let (mut parts, _) = response.into_parts();
@@ -218,11 +198,11 @@ impl<N: Net> Proxy<N> {
         to_client(&mut parts);
         mark_upgrade(&mut parts.headers);
 
-        let kind = match self.inspect {
+        let kind = match settings.inspect {
             Inspect::Frames => Kind::WebSocket(negotiated),
             Inspect::Off => Kind::Raw,
         };
-        let setup = self.setup(who, kind, permit);
+        let setup = self.setup(settings, who, kind, permit);
         let net = self.net.clone();
         self.net.spawn(async move {
             match (on_client.await, on_app.await) {
@@ -236,7 +216,8 @@ impl<N: Net> Proxy<N> {
     /// A raw session on a `tls` listener, its dial included.
     pub(crate) async fn raw(&self, mut client: Transport<N::Stream>, connection: Connection) {
         let Some(permit) = &connection.permit else { return farewell(&mut client).await };
-        let app = match self.upstream.dial().await {
+        let settings = self.settings();
+        let app = match settings.upstream.dial().await {
             Ok(app) => app,
             Err(error) => {
                 let peer = connection.peer;
@@ -252,15 +233,14 @@ impl<N: Net> Proxy<N> {
             path: Box::default(),
             protocol: None,
         };
-        let setup = self.setup(who, Kind::Raw, permit);
+        let setup = self.setup(&settings, who, Kind::Raw, permit);
         session::spawn(&self.net, (client, Vec::new()), (app, Vec::new()), setup);
     }
 
-    fn setup(&self, who: Who, kind: Kind, permit: &Arc<Permit>) -> session::Setup {
-        let ending = Ending::new(Arc::clone(&self.lifecycle), self.shutdown_code);
-        let (observer, permit) = (Arc::clone(&self.observer), Arc::clone(permit));
-        let account = Account::new(who, observer, Instant::now(), permit, self.lifecycle.enter());
-        session::Setup { policy: Arc::clone(&self.policy), ending, kind, account }
+    fn setup(&self, settings: &Settings<N>, who: Who, kind: Kind, permit: &Arc<Permit>) -> session::Setup {
+        let (observer, registry, permit) = (Arc::clone(&self.observer), Arc::clone(&self.registry), Arc::clone(permit));
+        let account = Account::new(who, observer, registry, permit, self.lifecycle.enter());
+        session::Setup { policy: Arc::clone(&settings.policy), kind, account }
     }
 
     fn refuse(&self, status: StatusCode, why: &str) -> Response<ResponseBody> {
@@ -305,16 +285,6 @@ fn settle_target(request: &mut Request<Incoming>, app: &HeaderValue) -> Result<(
     };
     request.headers_mut().insert(HOST, host);
     Ok(())
-}
-
-/// `host:port` of the app; a Unix socket has none, so `localhost`, as curl and others say then.
-fn authority(target: &Target) -> HeaderValue {
-    let text = match target {
-        Target::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
-        Target::Tcp { host, port } => format!("{host}:{port}"),
-        Target::Unix(_) => "localhost".to_owned(),
-    };
-    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("localhost"))
 }
 
 fn header_text(headers: &HeaderMap, name: &http::HeaderName) -> Box<str> {

@@ -36,13 +36,19 @@ pub struct Connection {
 
 /// Serves requests until the connection ends, is upgraded, or the process stops.
 pub async fn serve<N: Net>(proxy: Arc<Proxy<N>>, io: Transport<N::Stream>, connection: Connection) {
-    let limits = proxy.http_limits();
+    let settings = proxy.settings();
+    let limits = settings.http.clone();
     let idle = limits.keepalive_timeout.unwrap_or_default();
-    let write = proxy.client_write_timeout();
-    let (guard, progress) = Guard::new(io, Limits { header: limits.header_timeout, idle, write });
+    let (guard, progress) =
+        Guard::new(io, Limits { header: limits.header_timeout, idle, write: settings.send_timeout });
     let connection = Arc::new(connection);
 
-    let headers = proxy.response_headers();
+    let headers = Arc::clone(&settings.headers);
+    // The connection may live for long, and must not keep an old configuration alive.
+    drop(settings);
+    let lifecycle = proxy.lifecycle();
+    // One that comes during a drain is heard once: it may well ask for a session, and is told to go elsewhere.
+    let keep = limits.keepalive_timeout.is_some() && lifecycle.stage() == Stage::Running;
     let handler = Arc::clone(&proxy);
     let service = service_fn(move |request: Request<Incoming>| {
         let answering = Arc::new(progress.request());
@@ -62,18 +68,18 @@ pub async fn serve<N: Net>(proxy: Arc<Proxy<N>>, io: Transport<N::Stream>, conne
             .preserve_header_case(true)
             .auto_date_header(false)
             .header_read_timeout(None)
-            .keep_alive(limits.keepalive_timeout.is_some())
+            .keep_alive(keep)
             .max_header_size(limits.max_header)
             .max_buf_size(limits.max_header.max(MIN_BUFFER_BYTES))
             .serve_connection(TokioIo::new(guard), TowerToHyperService::new(service))
             .with_upgrades()
     );
-    let lifecycle = proxy.lifecycle();
-    let mut stopping = pin!(lifecycle.reached(Stage::Stopping));
+    let mut draining = pin!(lifecycle.reached(Stage::Draining));
     let mut closing = pin!(lifecycle.reached(Stage::Closing));
-    let mut told = false;
+    // Without a further request to come, there is nothing to tell.
+    let mut told = !keep;
     let result = poll_fn(|cx| {
-        if !told && stopping.as_mut().poll(cx).is_ready() {
+        if !told && draining.as_mut().poll(cx).is_ready() {
             told = true;
             connection.as_mut().graceful_shutdown();
         }

@@ -6,8 +6,8 @@ use std::sync::mpsc::channel;
 use std::time::Instant;
 
 use outrigger_tests::app::response;
-use outrigger_tests::http::get;
-use outrigger_tests::ws::CLOSE;
+use outrigger_tests::http::{Response, get};
+use outrigger_tests::ws::{CLOSE, upgrade};
 use outrigger_tests::{App, End, Frame, PATIENCE, Sidecar};
 use rustix::process::Signal;
 
@@ -37,15 +37,16 @@ fn sigterm_closes_idle_keep_alive_connections() {
 }
 
 #[test]
-fn sigterm_gives_a_live_session_its_grace_and_accepts_nobody_new() {
+fn sigterm_gives_a_live_session_its_grace_and_tells_a_new_one_to_go_elsewhere() {
     let app = App::echo();
-    let mut sidecar = Sidecar::before(app.addr()).http().flag("--shutdown-grace", ENDLESS).start();
-    let addr = sidecar.addr("http");
+    let before = Sidecar::before(app.addr()).http();
+    let mut sidecar = before.flag("--shutdown-grace", ENDLESS).flag("--drain-window", "off").start();
     let mut client = sidecar.client();
     client.open("/", &[]);
     client.echo("before");
     sidecar.terminate();
-    wait_refused(addr);
+    let refused = refused_upgrade(&sidecar);
+    assert_eq!((refused.status, refused.head.get("retry-after")), (503, Some("1")));
     client.echo("during the grace");
     client.send(Frame::client(CLOSE, Frame::close_payload(1000, "")).bytes());
     client.expect_close(1000);
@@ -86,6 +87,20 @@ fn sigterm_lets_a_request_on_its_way_finish() {
     go.send(()).expect("the app waits");
     assert_eq!(client.response("GET").expect(200).text(), "late but whole");
     assert_eq!(sidecar.wait_exit().code(), Some(0));
+}
+
+/// Asks for sessions until one is refused.
+fn refused_upgrade(sidecar: &Sidecar) -> Response {
+    let start = Instant::now();
+    loop {
+        let mut client = sidecar.client();
+        client.send(upgrade("/", &[]));
+        let answer = client.response("GET");
+        if answer.status != 101 {
+            return answer;
+        }
+        assert!(start.elapsed() < PATIENCE, "it still takes sessions");
+    }
 }
 
 /// Waits until nobody listens any more.

@@ -75,12 +75,13 @@ fn b19_traffic_of_one_side_keeps_a_session_from_being_idle() {
 /// Containers are throttled and virtual machines move: what came in time is no less in time when it is read late.
 #[test]
 fn b19_a_sidecar_that_was_paused_reads_before_it_calls_a_session_idle() {
-    let bench = Bench::new(&[("--proxy-read-timeout", "1s"), ("--keepalive", "off")]);
+    // Long enough for a busy machine to get from the last byte to the next within it.
+    let bench = Bench::new(&[("--proxy-read-timeout", "4s"), ("--keepalive", "off")]);
     let mut pair = bench.open("http");
     pair.passes(Side::Client, &Frame::client(PONG, "before"));
     bench.sidecar.signal(Signal::STOP);
     let start = Instant::now();
-    while start.elapsed() < Duration::from_millis(1500) {
+    while start.elapsed() < Duration::from_millis(4500) {
         pair.client.send(Frame::client(PONG, "during").bytes());
         assert!(pair.client.is_quiet(Duration::from_millis(100)), "a stopped process speaks");
     }

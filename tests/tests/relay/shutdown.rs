@@ -10,7 +10,7 @@ use crate::pair::{Bench, SCHEMES, assert_says, each_scheme};
 
 #[test]
 fn b16_a_shutdown_is_1012_and_what_the_client_still_sends_reaches_the_app() {
-    let mut bench = Bench::new(&[("--shutdown-grace", "1s")]);
+    let mut bench = Bench::new(&[("--shutdown-grace", "1s"), ("--drain-window", "off")]);
     let mut pairs = SCHEMES.map(|scheme| bench.open(scheme));
     for pair in &mut pairs {
         pair.passes(Side::Client, &Frame::client(TEXT, "before"));
@@ -30,7 +30,7 @@ fn b16_a_shutdown_is_1012_and_what_the_client_still_sends_reaches_the_app() {
 
 #[test]
 fn b16_a_client_that_ignores_the_close_of_a_shutdown_is_cut_and_the_app_gets_a_close() {
-    let mut bench = Bench::new(&[("--shutdown-grace", "1s"), ("--close-timeout", "1s")]);
+    let mut bench = Bench::new(&[("--shutdown-grace", "1s"), ("--drain-window", "off"), ("--close-timeout", "1s")]);
     let mut pair = bench.open("http");
     let start = Instant::now();
     bench.sidecar.terminate();

@@ -36,8 +36,14 @@ const RANGES: &[(&str, &str, &str, &str, &str)] = &[
     ("close_code_app_gone", "1011", "1014", "1010", "1015"),
     ("close_code_app_silent", "1011", "1014", "1005", "1006"),
     ("close_code_shutdown", "1012", "1013", "0", "65536"),
+    ("close_code_drain", "1001", "1012", "1002", "1015"),
     ("max_connections", "1", "1000000", "0", "1000001"),
     ("shutdown_grace", "0", "1h", "-1s", "3600001ms"),
+    ("drain_window", "0", "1h", "-1s", "3600001ms"),
+    ("drain_jitter", "0%", "100", "-1%", "101%"),
+    ("drain_quiet", "0", "60s", "-1s", "60001ms"),
+    ("hold", "100ms", "10m", "99ms", "600001ms"),
+    ("hold_max", "1", "100000", "0", "100001"),
     ("worker_threads", "1", "64", "0", "65"),
 ];
 

@@ -1,0 +1,181 @@
+//! The drain: every session gets its Close, spread over a window, each at a quiet moment if one comes.
+//!
+//! Sessions are taken in random order, each in its own equal share of the window, moved within it by chance. So those
+//! that come back come at an even rate, which is what the replicas that take them over can stand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use outrigger_shared::close::{Cause, CloseCode};
+use outrigger_shared::entropy::Entropy;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::net::Net;
+use crate::registry::{Closing, Ended, Registry};
+
+/// How often the log tells how far the drain is.
+const TELL_EVERY: Duration = Duration::from_secs(5);
+
+/// How the sessions are to be closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plan {
+    /// Their Closes are spread over this; `None` leaves them alone.
+    pub window: Option<Duration>,
+    /// How much of its share of the window each is moved by chance; 0 to 100.
+    pub jitter_percent: u8,
+    /// How long each may wait for a quiet moment.
+    pub quiet: Duration,
+    pub code: CloseCode,
+}
+
+/// A drain that has begun.
+#[derive(Debug)]
+pub struct Drain {
+    plan: Plan,
+    began: Instant,
+    sessions: usize,
+    /// How those had ended that were over before.
+    ended_before: Ended,
+    registry: Arc<Registry>,
+}
+
+/// How far a drain is.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Progress {
+    /// Whether no session is left.
+    pub done: bool,
+    /// Sessions that there were when it began.
+    pub sessions: usize,
+    pub left: usize,
+    /// Sessions that have ended since, by cause.
+    pub ended: Ended,
+    /// Seconds since it began.
+    pub elapsed_s: f64,
+    /// Seconds over which the Closes are spread; none where sessions are left alone.
+    pub window_s: Option<f64>,
+}
+
+impl Drain {
+    /// Begins to close what `registry` holds, as a task of its own.
+    pub(crate) fn begin<N: Net>(net: &N, registry: &Arc<Registry>, plan: Plan) -> Arc<Self> {
+        let drain = Arc::new(Self {
+            plan,
+            began: Instant::now(),
+            sessions: registry.len(),
+            ended_before: registry.ended(),
+            registry: Arc::clone(registry),
+        });
+        let (sessions, window_s) = (drain.sessions, plan.window.map(|window| window.as_secs_f64()));
+        tracing::info!(sessions, window_s, code = plan.code.0, "drain begins");
+        if let Some(window) = plan.window {
+            let order = shuffled(registry.ids(), net.seed());
+            net.spawn(Arc::clone(&drain).close_all(window, order));
+        }
+        net.spawn(Arc::clone(&drain).tell());
+        drain
+    }
+
+    pub fn progress(&self) -> Progress {
+        let mut ended = self.registry.ended();
+        for (cause, before) in &self.ended_before {
+            if let Some(count) = ended.get_mut(cause) {
+                *count -= before;
+            }
+        }
+        ended.retain(|_, count| *count > 0);
+        let left = self.registry.len();
+        Progress {
+            done: left == 0,
+            sessions: self.sessions,
+            left,
+            ended,
+            elapsed_s: self.began.elapsed().as_secs_f64(),
+            window_s: self.plan.window.map(|window| window.as_secs_f64()),
+        }
+    }
+
+    /// Done once no session is left.
+    pub async fn done(&self) {
+        self.registry.emptied().await;
+    }
+
+    /// Sends each session its Close when its turn comes, and then all that began in the meantime.
+    async fn close_all(self: Arc<Self>, window: Duration, order: Vec<(u64, u64)>) {
+        let count = u32::try_from(order.len()).unwrap_or(u32::MAX).max(1);
+        let share = window / count;
+        for (place, (id, chance)) in (0..).zip(order) {
+            // Rounding is done on the whole, so that the last share ends with the window.
+            let start = self.began + window.mul_f64(f64::from(place) / f64::from(count));
+            sleep_until(start + shift(share, self.plan.jitter_percent, chance)).await;
+            if let Some(session) = self.registry.get(id) {
+                session.close(self.closing());
+            }
+        }
+        // Handshakes that were underway when the drain began have become sessions by now.
+        sleep_until(self.began + window).await;
+        self.registry.close_all(self.closing());
+    }
+
+    fn closing(&self) -> Closing {
+        Closing { cause: Cause::Drain, code: self.plan.code, quiet_until: Some(Instant::now() + self.plan.quiet) }
+    }
+
+    /// Says in the log how far it is, until it is done.
+    async fn tell(self: Arc<Self>) {
+        loop {
+            let done = tokio::select! {
+                biased;
+                () = self.done() => true,
+                () = sleep(TELL_EVERY) => false,
+            };
+            let Progress { left, sessions, elapsed_s, ended, .. } = self.progress();
+            if done {
+                tracing::info!(sessions, elapsed_s, ended = ?ended, "drained");
+                return;
+            }
+            tracing::info!(left, sessions, elapsed_s, ended = ?ended, "draining");
+        }
+    }
+}
+
+/// Each item in a place of its own choosing by chance, with another bit of chance for its moment.
+fn shuffled(ids: Vec<u64>, seed: u64) -> Vec<(u64, u64)> {
+    let mut chance = Entropy(seed);
+    let mut keyed: Vec<(u64, u64, u64)> = ids.into_iter().map(|id| (chance.next(), id, chance.next())).collect();
+    keyed.sort_unstable();
+    keyed.into_iter().map(|(_, id, moment)| (id, moment)).collect()
+}
+
+/// Where in its share of the window a session gets its Close: in the middle, moved by up to half of `jitter_percent`
+/// of the share.
+fn shift(share: Duration, jitter_percent: u8, chance: u64) -> Duration {
+    let jitter = f64::from(jitter_percent.min(100)) / 100.0;
+    let spread = f64::from(u32::try_from(chance >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX);
+    share.mul_f64((1.0 - jitter) / 2.0 + jitter * spread)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_session_has_a_place_of_its_own_and_the_order_is_the_seeds() {
+        let ids: Vec<u64> = (1..=1000).collect();
+        let (one, other) = (shuffled(ids.clone(), 1), shuffled(ids.clone(), 2));
+        let mut sorted: Vec<u64> = one.iter().map(|(id, _)| *id).collect();
+        assert_ne!(sorted, ids);
+        assert_ne!(one, other);
+        sorted.sort_unstable();
+        assert_eq!(sorted, ids);
+        assert_eq!(one, shuffled(ids, 1));
+    }
+
+    #[test]
+    fn a_close_stays_within_its_share() {
+        let share = Duration::from_millis(100);
+        assert_eq!(shift(share, 100, 0), Duration::ZERO);
+        assert_eq!(shift(share, 100, u64::MAX), share);
+        assert_eq!(shift(share, 0, u64::MAX), share / 2);
+        assert_eq!(shift(share, 50, 0), share / 4);
+    }
+}

@@ -1,0 +1,234 @@
+//! The sessions that live: who they are, and what can be asked of them from outside their tasks.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+
+use outrigger_shared::close::{Cause, CloseCode, Side};
+use outrigger_shared::relay::{Relay, Stats};
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+
+use crate::session::Who;
+
+/// Reports on one session that may be waited for at once; more are refused.
+const MAX_REPORTS_WAITED_FOR: usize = 16;
+
+/// All sessions of the process, by their numbers, and how those that are over have ended.
+#[derive(Debug, Default)]
+pub struct Registry {
+    inner: Mutex<Inner>,
+    emptied: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    sessions: BTreeMap<u64, Arc<Handle>>,
+    /// What a session hears that begins from now on.
+    closing: Option<Closing>,
+    ended: Ended,
+}
+
+/// Sessions that are over, counted by their causes.
+pub type Ended = BTreeMap<&'static str, u64>;
+
+/// An orderly end that is asked of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closing {
+    /// `Drain`, `Operator` or `Shutdown`.
+    pub cause: Cause,
+    pub code: CloseCode,
+    /// It waits no longer than this for a quiet moment; `None` does not wait.
+    pub quiet_until: Option<Instant>,
+}
+
+/// What a session says of itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Report {
+    /// What came from the client, and what was injected to it.
+    pub client: Stats,
+    /// The same of the app.
+    pub app: Stats,
+}
+
+impl Report {
+    pub(crate) fn of(relay: &Relay) -> Self {
+        Self { client: *relay.stats(Side::Client), app: *relay.stats(Side::App) }
+    }
+}
+
+/// One session, as everybody else has it.
+#[derive(Debug)]
+pub struct Handle {
+    who: Who,
+    opened: Instant,
+    /// Something was asked; the session looks at this on every turn.
+    asked: AtomicBool,
+    requests: Mutex<Requests>,
+}
+
+/// What was asked of a session and not heard yet.
+#[derive(Debug, Default)]
+struct Requests {
+    waker: Option<Waker>,
+    close: Option<Closing>,
+    reports: Vec<oneshot::Sender<Report>>,
+}
+
+impl Registry {
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// A session begins. It is asked to close at once if all are.
+    pub(crate) fn enter(&self, who: Who, opened: Instant) -> Arc<Handle> {
+        let handle = Arc::new(Handle { who, opened, asked: AtomicBool::new(false), requests: Mutex::default() });
+        let mut inner = self.lock();
+        if let Some(closing) = inner.closing {
+            handle.close(closing);
+        }
+        inner.sessions.insert(handle.who.id, Arc::clone(&handle));
+        handle
+    }
+
+    /// A session is over.
+    pub(crate) fn leave(&self, id: u64, cause: Option<Cause>) {
+        let mut inner = self.lock();
+        let left = inner.sessions.remove(&id);
+        if left.is_some() {
+            *inner.ended.entry(cause.map_or("cut", Cause::as_str)).or_default() += 1;
+        }
+        if inner.sessions.is_empty() {
+            self.emptied.notify_waiters();
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.lock().sessions.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn get(&self, id: u64) -> Option<Arc<Handle>> {
+        self.lock().sessions.get(&id).cloned()
+    }
+
+    /// Up to `limit` sessions with numbers above `after`, in the order in which they began.
+    pub fn page(&self, after: u64, limit: usize) -> Vec<Arc<Handle>> {
+        let from = after.saturating_add(1);
+        self.lock().sessions.range(from..).take(limit).map(|(_, handle)| Arc::clone(handle)).collect()
+    }
+
+    /// The numbers of all sessions.
+    pub fn ids(&self) -> Vec<u64> {
+        self.lock().sessions.keys().copied().collect()
+    }
+
+    /// How all those ended that have.
+    pub fn ended(&self) -> Ended {
+        self.lock().ended.clone()
+    }
+
+    /// Asks every session to close, and each that begins from now on.
+    pub fn close_all(&self, closing: Closing) {
+        let mut inner = self.lock();
+        inner.closing = Some(closing);
+        for handle in inner.sessions.values() {
+            handle.close(closing);
+        }
+    }
+
+    /// Done once there is no session.
+    pub async fn emptied(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.is_empty() {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Handle {
+    pub fn who(&self) -> &Who {
+        &self.who
+    }
+
+    /// How long the session has lived.
+    pub fn age(&self) -> Duration {
+        self.opened.elapsed()
+    }
+
+    pub(crate) fn opened(&self) -> Instant {
+        self.opened
+    }
+
+    /// Asks for an orderly end. What is asked last holds, as long as the session has not heard of the first.
+    pub fn close(&self, closing: Closing) {
+        let mut requests = self.lock();
+        requests.close = Some(closing);
+        self.ring(&mut requests);
+    }
+
+    /// What the session says of itself. `None` when it is over, or when too many wait for the same.
+    pub async fn report(&self) -> Option<Report> {
+        let (tell, told) = oneshot::channel();
+        {
+            let mut requests = self.lock();
+            requests.reports.retain(|waiting| !waiting.is_closed());
+            if requests.reports.len() >= MAX_REPORTS_WAITED_FOR {
+                return None;
+            }
+            requests.reports.push(tell);
+            self.ring(&mut requests);
+        }
+        told.await.ok()
+    }
+
+    /// Whether something was asked. For the session itself.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Acquire)
+    }
+
+    /// Who is to be woken when something is asked. Call when the task's waker is another one than before, and look at
+    /// [`Handle::is_asked`] afterwards.
+    pub(crate) fn wake_with(&self, waker: &Waker) {
+        self.lock().waker = Some(waker.clone());
+    }
+
+    /// Answers those who wait for a report; returns the end that is asked for.
+    pub(crate) fn hear(&self, relay: &Relay) -> Option<Closing> {
+        let mut requests = self.lock();
+        self.asked.store(false, Ordering::Release);
+        for waiting in requests.reports.drain(..) {
+            // Whoever does not wait any more needs no answer.
+            let _ = waiting.send(Report::of(relay));
+        }
+        requests.close.take()
+    }
+
+    /// The session is over: nobody waits for it any longer.
+    pub(crate) fn hang_up(&self) {
+        *self.lock() = Requests::default();
+    }
+
+    fn ring(&self, requests: &mut Requests) {
+        self.asked.store(true, Ordering::Release);
+        if let Some(waker) = &requests.waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Requests> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
