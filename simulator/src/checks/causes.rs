@@ -42,10 +42,10 @@ fn untrue(case: &Case, session: &SidecarSession, ended: &Ended) -> Option<&'stat
             Initiator::Sidecar => Some("the sidecar closes for a reason of its own"),
             Initiator::Client => {
                 let left = client.is_none_or(|client| client.closed.is_none_or(|closed| closed.how != Ending::Close));
-                let said = left && !sent_no_close(case, session, Side::Client);
+                let said = left && !only_answered(case, session, Side::Client);
                 (!said).then_some("the client sent no Close of its own")
             }
-            Initiator::App => sent_no_close(case, session, Side::App).then_some("the app sent no Close"),
+            Initiator::App => only_answered(case, session, Side::App).then_some("the app sent no Close of its own"),
         },
         Cause::Lifetime if settings.session.lifetime.is_none() => Some("no lifetime is configured"),
         Cause::KeepaliveLost(side) => {
@@ -138,12 +138,14 @@ fn missed_cut(case: &Case, session: &SidecarSession, ended: &Ended) -> Option<St
     (!seen && !began_before).then(|| "a hop cut the connection to the client".to_owned())
 }
 
-/// Whether both ends are on record, and this one sent no Close.
-fn sent_no_close(case: &Case, session: &SidecarSession, side: Side) -> bool {
+/// Whether both ends are on record, and this one sent no Close but perhaps an answer.
+fn only_answered(case: &Case, session: &SidecarSession, side: Side) -> bool {
     let Some(wire) = case.wire(session) else { return false };
     let seen = &wire.ends[side as usize];
+    let (sent, got) = (seen.closes_sent.first(), seen.closes_got.first());
     let opened = side == Side::Client || seen.opened_us.is_some();
-    opened && seen.closes_sent.is_empty()
+    // An answer goes out at the moment at which the question is read, or later.
+    opened && sent.is_none_or(|sent| got.is_some_and(|got| got.0 <= sent.0))
 }
 
 /// A client that reads slowly, or that a hop has cut off, is slow with its answers too.
