@@ -1,7 +1,12 @@
 //! What actors tell of themselves: the raw material of figures, history and checks.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
+
+use outrigger_shared::close::Side;
+
+use super::wire::Wire;
 
 /// Takes every event, at the moment it happens and in the task it happens in. Times are virtual microseconds since
 /// the world's epoch.
@@ -9,6 +14,12 @@ pub trait Observer: Send + Sync + 'static {
     fn client(&self, at_us: u64, client: u32, event: &ClientEvent);
     fn app(&self, at_us: u64, app: u32, event: &AppEvent);
     fn feed(&self, at_us: u64, feed: u32, event: &FeedEvent);
+
+    /// Who wants to hear the bytes of a session at one of its ends, by that end's number. `key` is that of its
+    /// handshake, which both ends know: a client asks before it sends its request, an app when the session begins.
+    fn wire(&self, _end: Side, _who: u32, _key: &str) -> Option<Arc<dyn Wire>> {
+        None
+    }
 }
 
 /// What a client did and saw.

@@ -17,6 +17,7 @@ mod feed;
 mod figures;
 mod rng;
 mod signal;
+mod wire;
 mod workload;
 mod ws;
 
@@ -35,6 +36,7 @@ pub use feed::{FROM_NOW, Feed, MAX_KEPT_BYTES, MAX_KEPT_UPDATES, MAX_UPDATE_BYTE
 pub use figures::{Account, AppFigures, Collector, Figures, OTHERS, Spread};
 pub use rng::Rng;
 pub use signal::Stop;
+pub use wire::Wire;
 pub use workload::{Pattern, Sizes, Workload};
 
 /// Virtual time since the world began.

@@ -4,6 +4,7 @@
 //! writing, each on a WebSocket of its own over its half of the connection; both live as long as the session.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastwebsockets::{Frame, OpCode, Payload, Role, WebSocket, WebSocketError};
@@ -15,6 +16,7 @@ use tokio::time::timeout;
 use super::Rng;
 use super::event::Ending;
 use super::feed::MAX_UPDATE_BYTES;
+use super::wire::{Heard, Wire};
 
 /// A message is one update, or a few bytes; the library refuses what is not less than this.
 const MAX_MESSAGE_BYTES: usize = MAX_UPDATE_BYTES + 1024;
@@ -25,7 +27,7 @@ const PROTOCOL_ERROR: u16 = 1002;
 const INVALID_PAYLOAD: u16 = 1007;
 const TOO_BIG: u16 = 1009;
 
-type Io = TokioIo<Upgraded>;
+type Io = Heard<TokioIo<Upgraded>>;
 
 /// What is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,17 +64,22 @@ pub(super) struct Writer {
 }
 
 /// An app's two halves. Each write may take `timeout`.
-pub(super) fn server(upgraded: Upgraded, timeout: Duration) -> (Reader, Writer) {
-    halves(upgraded, Role::Server, None, timeout)
+pub(super) fn server(upgraded: Upgraded, wire: Option<Arc<dyn Wire>>, timeout: Duration) -> (Reader, Writer) {
+    halves(Heard::new(TokioIo::new(upgraded), wire), Role::Server, None, timeout)
 }
 
 /// A client's two halves. Each write may take `timeout`.
-pub(super) fn client(upgraded: Upgraded, masks: Rng, timeout: Duration) -> (Reader, Writer) {
-    halves(upgraded, Role::Client, Some(masks), timeout)
+pub(super) fn client(
+    upgraded: Upgraded,
+    wire: Option<Arc<dyn Wire>>,
+    masks: Rng,
+    timeout: Duration,
+) -> (Reader, Writer) {
+    halves(Heard::new(TokioIo::new(upgraded), wire), Role::Client, Some(masks), timeout)
 }
 
-fn halves(upgraded: Upgraded, role: Role, masks: Option<Rng>, timeout: Duration) -> (Reader, Writer) {
-    let (read, write) = split(TokioIo::new(upgraded));
+fn halves(io: Io, role: Role, masks: Option<Rng>, timeout: Duration) -> (Reader, Writer) {
+    let (read, write) = split(io);
     let mut reader = WebSocket::after_handshake(join(read, sink()), role);
     // The reader has nothing to write to: pings are handed on, and what it answers to a Close goes to the sink.
     reader.set_auto_pong(false);

@@ -1,13 +1,21 @@
-//! A sidecar gives out what it was given: a client has no message that its app did not send in this session, and in
-//! a session that its app closed in order, or the client, it has every one.
+//! A sidecar gives out what it was given, to the byte and in order: what an app put on its connection behind the 101 is what the
+//! client got there, and the other way round. Every frame is compared by a digest over all of it, control frames included,
+//! and above TLS, at both ends (how: `world/wire`). And the sidecar's own counters add up to what was there.
 
 use outrigger_shared::close::{Cause, Initiator};
 
 use super::Case;
-use crate::world::record::ClientSession;
 
 pub(super) fn check(case: &Case) -> Vec<String> {
     let mut found = Vec::new();
+    for wire in case.wires {
+        let at = wire.addr;
+        found.extend(
+            wire.problems
+                .iter()
+                .map(|problem| format!("session of {at}, asked for at {} us: {problem}", wire.asked_us)),
+        );
+    }
     for session in case.sidecar_sessions {
         let Some(ended) = session.ended() else { continue };
         let name = case.name(session);
@@ -20,8 +28,7 @@ pub(super) fn check(case: &Case) -> Vec<String> {
                 found.push(format!("{name} counts {frames} frames of the {side} by kind, {} in all", stats.frames));
             }
         }
-        let after = |seen: &&ClientSession| seen.opened_us >= session.opened_us && seen.addr == Some(session.client);
-        let Some(seen) = case.client_sessions.iter().find(after) else { continue };
+        let Some(seen) = case.client_session(session) else { continue };
         let sent = ended.app.text + ended.app.binary;
         if seen.messages > sent {
             found.push(format!("{name}: its client has {} messages, its app sent {sent}", seen.messages));

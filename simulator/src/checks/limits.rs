@@ -1,10 +1,9 @@
-//! No session outlives its limits: neither its lifetime, nor silence of both sides beyond the idle limit.
+//! No session outlives its limits: neither its lifetime, nor silence of both sides beyond the idle limit. Silence is measured at the
+//! sidecar's sockets.
 
 use std::time::Duration;
 
-use outrigger_shared::close::Cause;
-
-use super::Case;
+use super::{Case, SLACK, micros};
 use crate::world::record::{Fate, SidecarSession};
 
 /// Beyond the limit itself and the time for a closing handshake: rounding of timers, and bytes on their way.
@@ -28,14 +27,9 @@ fn too_old(case: &Case, session: &SidecarSession) -> Option<String> {
             return Some(format!("{} lived {lived:?}; its lifetime is {:?}", case.name(session), lifetime.max));
         }
     }
-    let ended = session.ended()?;
-    let silent = ended.client.bytes == 0 && ended.app.bytes == 0;
-    let most = settings.dial.read_timeout + settings.session.close_timeout + MARGIN;
-    if silent && lived > most {
-        return Some(format!("{} was silent for {lived:?}, beyond its idle limit", case.name(session)));
-    }
-    if ended.end.cause == Cause::Idle && lived < settings.dial.read_timeout {
-        return Some(format!("{} ended as idle after {lived:?}", case.name(session)));
-    }
-    None
+    let idle = session.passed.as_ref().map_or(0, |passed| passed.longest_idle_us);
+    (idle > micros(settings.dial.read_timeout + SLACK)).then(|| {
+        let idle = Duration::from_micros(idle);
+        format!("{} was silent for {idle:?}, beyond its idle limit", case.name(session))
+    })
 }

@@ -1,22 +1,30 @@
 //! What must hold in every run, whatever its scenario expects: one file for each.
 
 mod acknowledged;
+mod backoff;
 mod bytes;
 mod causes;
+mod closes;
 mod heal;
+mod keepalive;
 mod limits;
+mod memory;
 mod order;
+mod path;
 mod registry;
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::actors::Account;
 use crate::middlebox::Cut;
 use crate::scenario::{PlannedFault, Scenario};
-use crate::world::record::{ClientSession, Connection, SidecarSession};
+use crate::world::record::{ClientSession, Connection, Redial, SidecarSession, WireSession};
 
 /// Violations of one invariant that are told; one broken rule breaks it in every session.
 const MAX_TOLD: usize = 10;
+/// What an exact time may be off by: timers lie on whole milliseconds, and some are set when another one rings.
+const SLACK: Duration = Duration::from_millis(20);
 
 /// All that is known of a run after everything has stopped.
 pub struct Case<'a> {
@@ -26,6 +34,8 @@ pub struct Case<'a> {
     pub connections: &'a [Connection],
     pub client_sessions: &'a [ClientSession],
     pub sidecar_sessions: &'a [SidecarSession],
+    pub wires: &'a [WireSession],
+    pub redials: &'a [Redial],
     pub account: &'a Account,
     /// What was seen to be wrong while it ran.
     pub problems: &'a [String],
@@ -55,12 +65,16 @@ impl fmt::Display for Violation {
 /// Judges a run by every invariant.
 pub fn all(case: &Case) -> Vec<Violation> {
     type Check = fn(&Case) -> Vec<String>;
-    let checks: [(&'static str, Check); 7] = [
+    let checks: [(&'static str, Check); 11] = [
         ("order", order::check),
         ("bytes", bytes::check),
         ("acknowledged", acknowledged::check),
+        ("memory", memory::check),
         ("limits", limits::check),
+        ("keepalive", keepalive::check),
         ("causes", causes::check),
+        ("closes", closes::check),
+        ("backoff", backoff::check),
         ("registry", registry::check),
         ("heal", heal::check),
     ];
@@ -76,9 +90,6 @@ pub fn all(case: &Case) -> Vec<Violation> {
     checks.into_iter().flat_map(told).collect()
 }
 
-impl Case<'_> {
-    /// How a sidecar's session is called in messages.
-    fn name(&self, session: &SidecarSession) -> String {
-        format!("{} session {}", self.scenario.sidecars[session.sidecar].name, session.id)
-    }
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

@@ -16,6 +16,7 @@ use tokio::time::sleep;
 use super::ledger::ClientFacts;
 use super::machines::Ground;
 use super::seam::ClientNet;
+use super::tamper::Tamper;
 use crate::actors::{
     Actor, Backoff, ClientSettings, ClientTls, Jitter, LongPoller, LongPolling, Messages, Pinging, Poller, Polling,
     Push, PushClient, ReadRate, Rng, Sse, SseClient, Stop, Target, Timeouts,
@@ -63,6 +64,7 @@ pub(super) fn facts(scenario: &Scenario) -> Vec<ClientFacts> {
             name: format!("{name}/{n}"),
             keeps_sessions,
             resumes,
+            stable_after: STABLE_AFTER,
         })
     };
     scenario.clients.iter().enumerate().flat_map(of_group).collect()
@@ -114,13 +116,14 @@ impl Clients {
         self.running.fetch_add(1, Ordering::AcqRel);
         let (running, gone, stop) = (Arc::clone(&self.running), Arc::clone(&self.gone), self.stop.clone());
         let (kind, backoff, feed) = (group.kind.clone(), backoff(&group.reconnect), ground.feed.clone());
+        let tamper = ground.ledger.tamper();
         actor.net.clone().spawn(async move {
             select! {
                 biased;
                 () = stop.stopped() => {}
                 () = sleep(starts_in) => {
                     settings.since = feed.latest();
-                    live(actor, settings, kind, backoff, read_rate, stop.clone()).await;
+                    live(actor, settings, kind, backoff, read_rate, stop.clone(), tamper).await;
                 }
             }
             running.fetch_sub(1, Ordering::AcqRel);
@@ -136,16 +139,20 @@ async fn live(
     backoff: Backoff,
     read_rate: ReadRate,
     stop: Stop,
+    tamper: Option<Arc<dyn Tamper>>,
 ) {
     match kind {
         ClientKind::Push(push) => {
-            let push = Push {
+            let mut push = Push {
                 backoff,
                 ping: push.ping.map(|every| Pinging { interval: every, timeout: every }),
                 messages: push.sends.map(|sends| Messages { interval: sends.every, bytes: middle(sends.size) }),
                 forgets: !push.resume,
                 read_rate,
             };
+            if let Some(tamper) = tamper {
+                tamper.push(&mut push);
+            }
             PushClient { actor, settings, push }.run(stop).await;
         }
         ClientKind::Poller(poller) => {

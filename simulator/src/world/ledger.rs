@@ -11,9 +11,12 @@ use outrigger_shared::close::Side;
 use outrigger_shared::event::Event;
 use outrigger_shared::relay::Relay;
 
-use super::record::{ClientClosed, ClientSession, Connection, Ended, Fate, SidecarSession};
+use super::record::{ClientClosed, ClientSession, Connection, Ended, Fate, Redial, SidecarSession, WireSession};
 use super::staleness::Staleness;
-use crate::actors::{Account, AppEvent, ClientEvent, Clock, Collector, FeedEvent, Observer};
+use super::tamper::Tamper;
+use super::tap::Gauges;
+use super::wire::Wires;
+use crate::actors::{Account, AppEvent, ClientEvent, Clock, Collector, FeedEvent, Observer, Wire};
 use crate::engine::World;
 
 /// Problems that are kept; a broken run has the same one over and over.
@@ -24,6 +27,9 @@ pub(super) struct Ledger {
     world: World,
     clock: Clock,
     collector: Collector,
+    wires: Wires,
+    gauges: Gauges,
+    tamper: Option<Arc<dyn Tamper>>,
     state: Mutex<State>,
 }
 
@@ -36,6 +42,8 @@ pub(super) struct ClientFacts {
     pub(super) keeps_sessions: bool,
     /// It asks for what it missed; without that, what it gets may have gaps.
     pub(super) resumes: bool,
+    /// A session that lived this long was no failure.
+    pub(super) stable_after: Duration,
 }
 
 #[derive(Default)]
@@ -53,6 +61,11 @@ struct ClientState {
     fine: bool,
     bytes: u64,
     messages: u64,
+    /// When its last session or attempt was over, until it dials again.
+    over_us: Option<u64>,
+    opened_us: u64,
+    /// Waits since the last session that was no failure, the one underway not counted.
+    waits: u32,
 }
 
 #[derive(Default)]
@@ -61,8 +74,11 @@ struct State {
     connections: Vec<Connection>,
     client_sessions: Vec<ClientSession>,
     sidecar_sessions: Vec<SidecarSession>,
+    redials: Vec<Redial>,
     /// Sidecar, process and session number to the place in `sidecar_sessions`.
     open: BTreeMap<(usize, u32, u64), usize>,
+    /// The place in `sidecar_sessions` to the number of its gauge.
+    gauged: BTreeMap<usize, usize>,
     /// When each update came to exist and its bytes; update N is at N - 1.
     updates: Vec<(u64, usize)>,
     messages_up: BTreeMap<u32, u64>,
@@ -77,6 +93,8 @@ pub(super) struct Evidence {
     pub(super) connections: Vec<Connection>,
     pub(super) client_sessions: Vec<ClientSession>,
     pub(super) sidecar_sessions: Vec<SidecarSession>,
+    pub(super) wires: Vec<WireSession>,
+    pub(super) redials: Vec<Redial>,
     pub(super) clients: Vec<ClientCounts>,
     pub(super) problems: Vec<String>,
     pub(super) staleness: Staleness,
@@ -95,7 +113,13 @@ pub(super) struct ClientCounts {
 }
 
 impl Ledger {
-    pub(super) fn new(world: World, clock: Clock, clients: Vec<ClientFacts>, groups: &[&str]) -> Self {
+    pub(super) fn new(
+        world: World,
+        clock: Clock,
+        clients: Vec<ClientFacts>,
+        groups: &[&str],
+        tamper: Option<Arc<dyn Tamper>>,
+    ) -> Self {
         let collector = Collector::new();
         for (id, facts) in (0..).zip(&clients) {
             collector.assign(id, groups[facts.group]);
@@ -104,7 +128,30 @@ impl Ledger {
             clients.into_iter().map(|facts| ClientState { facts, ..ClientState::default() }).collect();
         let staleness = Staleness::new(groups.len());
         let state = State { clients, staleness, ..State::default() };
-        Self { world, clock, collector, state: Mutex::new(state) }
+        let wires = Wires::new(clock);
+        let gauges = Gauges::new(clock, wires.clone());
+        Self { world, clock, collector, wires, gauges, tamper, state: Mutex::new(state) }
+    }
+
+    pub(super) fn gauges(&self) -> Gauges {
+        self.gauges.clone()
+    }
+
+    pub(super) fn tamper(&self) -> Option<Arc<dyn Tamper>> {
+        self.tamper.clone()
+    }
+
+    /// A client begins to dial.
+    pub(super) fn dials(&self, id: u32) {
+        let at_us = self.clock.now_us();
+        self.with(|state| {
+            let client = state.client(id);
+            if let Some(over_us) = client.over_us.take() {
+                let waits = client.waits;
+                client.waits = waits.saturating_add(1);
+                state.redials.push(Redial { client: id, at_us, waited_us: at_us - over_us, waits });
+            }
+        });
     }
 
     pub(super) fn connected(&self, client: u32, addr: SocketAddr) -> usize {
@@ -169,7 +216,7 @@ impl Ledger {
     }
 
     pub(super) fn evidence(&self) -> Evidence {
-        let account = self.collector.account();
+        let (account, wires) = (self.collector.account(), self.wires.record());
         self.with(|state| {
             let latest = state.updates.len() as u64;
             let counts = |(id, client): (u32, &ClientState)| ClientCounts {
@@ -184,12 +231,22 @@ impl Ledger {
                 account,
                 connections: state.connections.clone(),
                 client_sessions: state.client_sessions.clone(),
-                sidecar_sessions: state.sidecar_sessions.clone(),
+                sidecar_sessions: self.gauged(state),
+                wires,
+                redials: state.redials.clone(),
                 clients: (0..).zip(&state.clients).map(counts).collect(),
                 problems: state.problems.clone(),
                 staleness: state.staleness.clone(),
             }
         })
+    }
+
+    fn gauged(&self, state: &State) -> Vec<SidecarSession> {
+        let with_gauge = |(index, session): (usize, &SidecarSession)| {
+            let passed = state.gauged.get(&index).map(|gauge| self.gauges.passed(*gauge));
+            SidecarSession { passed, ..session.clone() }
+        };
+        state.sidecar_sessions.iter().enumerate().map(with_gauge).collect()
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
@@ -218,6 +275,7 @@ impl State {
                 let client = self.client(id);
                 client.turn += 1;
                 client.fine = false;
+                client.over(at_us, 0);
             }
             ClientEvent::AnswerReceived { status, bytes, .. } => {
                 let client = self.client(id);
@@ -229,6 +287,7 @@ impl State {
                 let index = self.client_sessions.len();
                 let client = self.client(id);
                 client.session = Some(index);
+                client.opened_us = at_us;
                 let addr = client.addr;
                 let (messages, last_seq) = (0, 0);
                 let open = ClientSession { client: id, addr, opened_us: at_us, closed: None, messages, last_seq };
@@ -237,6 +296,7 @@ impl State {
             ClientEvent::Closed { how, code, .. } => {
                 let client = self.client(id);
                 client.turn += 1;
+                client.over(at_us, at_us - client.opened_us);
                 if let Some(index) = client.session.take() {
                     self.client_sessions[index].closed = Some(ClientClosed { at_us, how, code });
                 }
@@ -258,25 +318,38 @@ impl State {
         let made = usize::try_from(seq).ok().and_then(|seq| self.updates.get(seq.checked_sub(1)?)).copied();
         let client = self.client(id);
         let name = client.facts.name.clone();
+        let known = client.newest;
         client.newest = client.newest.max(seq);
         let Some(index) = client.session else {
             return if made.is_none_or(|made| made.0 != created_us) {
                 self.problem(format!("{name} got update {seq}, which was never made so"));
             };
         };
-        let (gaps, first) = (!client.facts.resumes, client.newest);
+        let gaps = !client.facts.resumes;
         client.messages += 1;
         client.bytes += made.map_or(0, |(_, bytes)| bytes as u64);
         let session = &mut self.client_sessions[index];
         session.messages += 1;
         let last = std::mem::replace(&mut session.last_seq, seq);
-        let follows = if last == 0 { seq <= first } else { seq == last + 1 || (gaps && seq > last) };
+        // The first of a session may be one that it has, but must not leave one out either.
+        let follows = seq > last && (gaps || seq <= if last == 0 { known + 1 } else { last + 1 });
         if !follows {
             self.problem(format!("{name} got update {seq} after update {last} in one session"));
         }
         if made.is_none_or(|made| made.0 != created_us) {
             self.problem(format!("{name} got update {seq}, which was never made so"));
         }
+    }
+}
+
+impl ClientState {
+    /// A session of this length is over, or an attempt, which has none.
+    fn over(&mut self, at_us: u64, lived_us: u64) {
+        let stable = lived_us > 0 && Duration::from_micros(lived_us) >= self.facts.stable_after;
+        if stable {
+            self.waits = 0;
+        }
+        self.over_us = Some(at_us);
     }
 }
 
@@ -303,6 +376,9 @@ impl Observer for Ledger {
     }
 
     fn app(&self, at_us: u64, app: u32, event: &AppEvent) {
+        if self.tamper.as_ref().is_some_and(|tamper| !tamper.app(event)) {
+            return;
+        }
         self.collector.app(at_us, app, event);
         if let AppEvent::MessageReceived { client, .. } = event {
             self.with(|state| *state.messages_up.entry(*client).or_default() += 1);
@@ -315,6 +391,16 @@ impl Observer for Ledger {
         self.with(|state| state.updates.push((at_us, bytes)));
         self.world.log("", format!("update {seq} of {bytes} bytes"));
     }
+
+    fn wire(&self, end: Side, who: u32, key: &str) -> Option<Arc<dyn Wire>> {
+        match end {
+            Side::Client => {
+                let addr = self.with(|state| state.client(who).addr)?;
+                Some(self.wires.asked(who, addr, key))
+            }
+            Side::App => self.wires.granted(key),
+        }
+    }
 }
 
 /// Listens to one process of a sidecar.
@@ -325,19 +411,38 @@ pub(super) struct SidecarEar {
     pub(super) process: u32,
 }
 
+impl SidecarEar {
+    fn gauge(&self, session: u64) -> Option<usize> {
+        self.ledger.with(|state| {
+            let index = state.open.get(&(self.sidecar, self.process, session))?;
+            state.gauged.get(index).copied()
+        })
+    }
+}
+
 impl telemetry::Observer for SidecarEar {
     fn event(&self, who: &Who, event: &Event) {
+        let told = match &self.ledger.tamper {
+            Some(tamper) => tamper.event(*event),
+            None => Some(*event),
+        };
+        let Some(event) = &told else { return };
         if *event == Event::SessionOpened {
             let opened_us = self.ledger.clock.now_us();
             let (sidecar, process, id, client) = (self.sidecar, self.process, who.id, who.client);
+            let gauge = self.ledger.gauges.opened(client);
             self.ledger.with(|state| {
                 let index = state.sidecar_sessions.len();
+                state.gauged.extend(gauge.map(|gauge| (index, gauge)));
                 if state.open.insert((sidecar, process, id), index).is_some() {
                     state.problem(format!("{} opened session {id} twice", self.name));
                 }
                 let fate = Fate::Open;
-                state.sidecar_sessions.push(SidecarSession { sidecar, process, id, client, opened_us, fate });
+                let passed = None;
+                state.sidecar_sessions.push(SidecarSession { sidecar, process, id, client, opened_us, passed, fate });
             });
+        } else if let Some(gauge) = self.gauge(who.id) {
+            self.ledger.gauges.event(gauge, event);
         }
         let session = who.id;
         let told = match event {
@@ -357,11 +462,18 @@ impl telemetry::Observer for SidecarEar {
 
     fn ended(&self, who: &Who, lived: Duration, relay: &Relay) {
         let at_us = self.ledger.clock.now_us();
+        let end = match (&self.ledger.tamper, relay.end().copied()) {
+            (Some(tamper), Some(end)) => {
+                let Some(end) = tamper.end(end) else { return };
+                Some(end)
+            }
+            (_, end) => end,
+        };
         self.ledger.with(|state| {
             let Some(index) = state.open.remove(&(self.sidecar, self.process, who.id)) else {
                 return state.problem(format!("{} ended session {}, which was not open", self.name, who.id));
             };
-            let Some(end) = relay.end().copied() else {
+            let Some(end) = end else {
                 return state.problem(format!("{} ended session {} without a cause", self.name, who.id));
             };
             let (client, app) = (*relay.stats(Side::Client), *relay.stats(Side::App));

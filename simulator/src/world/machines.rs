@@ -14,6 +14,7 @@ use tokio::time::sleep;
 
 use super::clients::padding;
 use super::ledger::{Ledger, SidecarEar};
+use super::tap::Tapped;
 use crate::actors::{Actor, App, AppControl, AppOptions, Clock, Feed, Rng, Stop, WritePattern};
 use crate::crypto;
 use crate::engine::World;
@@ -173,7 +174,13 @@ async fn start_sidecar(ground: &Ground, net: SimNet, process: u32, id: usize, si
         max_connections: MAX_CONNECTIONS,
         observer: Arc::new(ear),
     };
-    let started = Server::start(net.clone(), &sidecar.config, surroundings).await;
+    let mut config = sidecar.config.clone();
+    let tamper = ground.ledger.tamper();
+    if let Some(tamper) = &tamper {
+        tamper.config(&mut config);
+    }
+    let tapped = Tapped { net: net.clone(), gauges: ground.ledger.gauges(), tamper };
+    let started = Server::start(tapped, &config, surroundings).await;
     let server = started.unwrap_or_else(|error| panic!("{} does not start: {error}", sidecar.name));
     let lifecycle = Arc::clone(server.lifecycle());
     let (stop, ended) = (Stop::new(), Arc::new(AtomicBool::new(false)));

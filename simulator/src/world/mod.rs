@@ -12,7 +12,10 @@ mod machines;
 pub mod record;
 mod seam;
 mod staleness;
+pub mod tamper;
+mod tap;
 mod weather;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +27,7 @@ use self::director::Stage;
 use self::hosts::{Base, micros};
 use self::ledger::{Evidence, Ledger};
 use self::machines::{Ground, Machine};
+use self::tamper::Tamper;
 use self::weather::Weather;
 use crate::actors::{Clock, Feed, Observer, Pattern, Rng, Sizes, Stop, Workload};
 use crate::checks::{self, Case, Violation};
@@ -92,11 +96,21 @@ pub fn unplayable(scenario: &Scenario) -> Vec<String> {
 
 /// Runs a scenario without sweeps (see [`scenario::variants`]) with a seed. Same scenario, same seed, same run.
 pub fn run(scenario: &Scenario, seed: u64, options: &Options) -> Result<Run, RunError> {
+    run_with(scenario, seed, options, None)
+}
+
+/// As [`run`], with something wrong in it, for the tests of the checks.
+pub fn run_with(
+    scenario: &Scenario,
+    seed: u64,
+    options: &Options,
+    tamper: Option<Arc<dyn Tamper>>,
+) -> Result<Run, RunError> {
     let faults = options.faults.clone().unwrap_or_else(|| schedule(scenario, seed));
     let mut wanted = hosts::options(scenario, &faults, seed);
     wanted.trace = options.packets;
     let base = Base::new(&wanted);
-    let outcome = engine::run(wanted, |world| play(world, scenario, &faults, base, seed))?;
+    let outcome = engine::run(wanted, |world| play(world, scenario, &faults, base, seed, tamper))?;
     let end = outcome.result;
     let metrics = figures::metrics(scenario, &end.evidence, &end.traffic, &end.cuts);
     let case = Case {
@@ -106,6 +120,8 @@ pub fn run(scenario: &Scenario, seed: u64, options: &Options) -> Result<Run, Run
         connections: &end.last.connections,
         client_sessions: &end.last.client_sessions,
         sidecar_sessions: &end.last.sidecar_sessions,
+        wires: &end.last.wires,
+        redials: &end.last.redials,
         account: &end.last.account,
         problems: &end.last.problems,
         unconverged: &end.unconverged,
@@ -139,11 +155,18 @@ struct End {
     left_over: Vec<String>,
 }
 
-async fn play(world: World, scenario: &Scenario, faults: &[PlannedFault], base: Base, seed: u64) -> End {
+async fn play(
+    world: World,
+    scenario: &Scenario,
+    faults: &[PlannedFault],
+    base: Base,
+    seed: u64,
+    tamper: Option<Arc<dyn Tamper>>,
+) -> End {
     let began = Instant::now();
     let clock = Clock::since(began);
     let groups: Vec<&str> = scenario.clients.iter().map(|group| group.name.as_str()).collect();
-    let ledger = Arc::new(Ledger::new(world, clock, clients::facts(scenario), &groups));
+    let ledger = Arc::new(Ledger::new(world, clock, clients::facts(scenario), &groups, tamper));
     let observer: Arc<dyn Observer> = ledger.clone();
     let feed = Feed::new(0, clock, observer);
     let ground = Ground { world, seed, clock, feed: feed.clone(), ledger, ended: Arc::default() };

@@ -1,5 +1,6 @@
 //! What is on record of a run: the evidence that figures and checks are made from.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -31,6 +32,17 @@ pub struct ClientSession {
     pub last_seq: u64,
 }
 
+/// One attempt of a client to connect, and how it came to it.
+#[derive(Debug, Clone, Copy)]
+pub struct Redial {
+    pub client: u32,
+    pub at_us: u64,
+    /// Since the last session, or the last attempt, was over.
+    pub waited_us: u64,
+    /// Waits before this one since the last session that was long enough to count.
+    pub waits: u32,
+}
+
 #[derive(Debug, Clone, Copy)]
 pub struct ClientClosed {
     pub at_us: u64,
@@ -47,7 +59,90 @@ pub struct SidecarSession {
     pub id: u64,
     pub client: SocketAddr,
     pub opened_us: u64,
+    /// `None` where its sockets could not be told.
+    pub passed: Option<Passed>,
     pub fate: Fate,
+}
+
+/// One WebSocket session as its two ends saw it, frame by frame.
+#[derive(Debug, Clone)]
+pub struct WireSession {
+    pub client: u32,
+    /// The client's end of the connection: joins it with [`SidecarSession::client`].
+    pub addr: SocketAddr,
+    /// When the client asked for it; the sidecar's session is the next one from this address.
+    pub asked_us: u64,
+    /// By [`Side`](outrigger_shared::close::Side).
+    pub ends: [EndSeen; 2],
+    /// Frames that came otherwise than they were sent.
+    pub problems: Vec<String>,
+}
+
+/// Payloads of foreign pings that are remembered: answers come soon, or never.
+const MAX_PINGS: usize = 64;
+
+/// What one end of a session sent and got.
+#[derive(Debug, Clone, Default)]
+pub struct EndSeen {
+    /// When an app's session began.
+    pub opened_us: Option<u64>,
+    /// When, and with which code.
+    pub closes_sent: Vec<(u64, Option<u16>)>,
+    pub closes_got: Vec<(u64, Option<u16>)>,
+    /// Got, and never sent by the other end.
+    pub closes_foreign: u64,
+    pub pings_foreign: u64,
+    pub pongs_foreign: u64,
+    /// Answers of this end to foreign pings; nobody else is to get them.
+    pub pongs_owed: u64,
+    /// Payloads of the last foreign pings.
+    pub(super) foreign_pings: VecDeque<Vec<u8>>,
+    /// What it got ends inside a frame.
+    pub is_inside: bool,
+}
+
+impl EndSeen {
+    pub(super) fn remember(&mut self, ping: Vec<u8>) {
+        if self.foreign_pings.len() == MAX_PINGS {
+            self.foreign_pings.pop_front();
+        }
+        self.foreign_pings.push_back(ping);
+    }
+}
+
+/// What passed a sidecar's two sockets of one session, seen from the network; up to the moment at which the session began to
+/// end. All times are virtual microseconds.
+#[derive(Debug, Clone, Default)]
+pub struct Passed {
+    /// By [`Side`](outrigger_shared::close::Side).
+    pub sides: [SidePassed; 2],
+    /// TLS on the client's side.
+    pub tls: bool,
+    /// A Close, an error, an end of stream: whatever came first.
+    pub closing_us: Option<u64>,
+    /// The longest time without a byte from either side, and without one that a slow side took.
+    pub longest_idle_us: u64,
+    /// That time at the moment at which it began to end.
+    pub idle_at_end_us: u64,
+}
+
+/// One side of it.
+#[derive(Debug, Clone, Default)]
+pub struct SidePassed {
+    /// Most bytes that came from this side and had not gone to the other one.
+    pub most_held: u64,
+    /// The shortest and the longest silence of this side that the sidecar broke with a ping.
+    pub shortest_before_ping_us: Option<u64>,
+    pub longest_before_ping_us: u64,
+    /// The longest silence without a ping.
+    pub longest_unpinged_us: u64,
+    /// The longest wait for a byte after a ping.
+    pub longest_wait_us: u64,
+    /// As the session began to end: since the last byte from this side, since the ping that is unanswered, and since it
+    /// last took a byte of those that wait for it.
+    pub silent_at_end_us: u64,
+    pub wait_at_end_us: Option<u64>,
+    pub blocked_at_end_us: Option<u64>,
 }
 
 /// How a sidecar's session went out.

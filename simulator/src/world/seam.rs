@@ -38,6 +38,8 @@ impl Net for ClientNet {
     }
 
     async fn resolve(&self, _: &str, _: u16) -> io::Result<Vec<SocketAddr>> {
+        // Names are looked up once for each attempt to connect.
+        self.ledger.dials(self.client);
         Ok(vec![self.targets[self.ledger.turn(self.client) % self.targets.len()]])
     }
 

@@ -43,6 +43,8 @@ pub(super) struct Upgrade {
     pub(super) connection: OnUpgrade,
     pub(super) client: u32,
     pub(super) since: u64,
+    /// That of the handshake.
+    pub(super) key: String,
     pub(super) watch: Watch,
 }
 
@@ -175,9 +177,10 @@ impl<N: Net> Exchange<N> {
         }
         let key = headers.get(SEC_WEBSOCKET_KEY).ok_or(StatusCode::BAD_REQUEST)?;
         let accept = HeaderValue::try_from(accept_key(key.as_bytes())).expect("base64 is plain ASCII");
+        let key = String::from_utf8_lossy(key.as_bytes()).into_owned();
         let watch = self.shared.control.watch();
         let connection = hyper::upgrade::on(request);
-        let upgrade = Upgrade { connection, client: query.client, since: self.known(query.since), watch };
+        let upgrade = Upgrade { connection, client: query.client, since: self.known(query.since), key, watch };
         *self.upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgrade);
         let mut answer = status(StatusCode::SWITCHING_PROTOCOLS);
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));

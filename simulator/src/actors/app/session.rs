@@ -3,6 +3,7 @@
 use std::pin::pin;
 
 use outrigger::net::Net;
+use outrigger_shared::close::Side;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio::{join, select};
@@ -25,10 +26,11 @@ type End = (Ending, Option<u16>);
 /// Sends the updates after `upgrade.since` until the client closes or is gone, or the app is told to close; in each
 /// case with one Close, if the connection still takes it.
 pub(super) async fn run<N: Net>(shared: &Shared<N>, upgrade: Upgrade) {
-    let Upgrade { connection, client, since, watch } = upgrade;
+    let Upgrade { connection, client, since, key, watch } = upgrade;
     let Ok(upgraded) = connection.await else { return };
     shared.actor.app_event(&AppEvent::SessionOpened { client, since });
-    let (reader, writer) = ws::server(upgraded, shared.options.write_timeout);
+    let wire = shared.actor.observer.wire(Side::App, shared.actor.id, &key);
+    let (reader, writer) = ws::server(upgraded, wire, shared.options.write_timeout);
     let (how, code) = select! {
         biased;
         () = watch.cut() => (Ending::Left, None),

@@ -1,5 +1,6 @@
 //! The push client: a WebSocket that comes back when it was cut.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -8,6 +9,7 @@ use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE
 use http::{HeaderValue, StatusCode};
 use hyper::upgrade::Upgraded;
 use outrigger::net::Net;
+use outrigger_shared::close::Side;
 use outrigger_shared::handshake::{VERSION, check_answer};
 use tokio::select;
 use tokio::time::Instant;
@@ -18,7 +20,7 @@ use super::http::{HttpConnection, get};
 use super::read_rate::ReadRate;
 use super::session::{self, Account};
 use crate::actors::event::{ClientEvent, RequestFailure, RequestKind};
-use crate::actors::{Actor, FROM_NOW, Stop, ws};
+use crate::actors::{Actor, FROM_NOW, Stop, Wire, ws};
 
 /// Of a `Sec-WebSocket-Key` (RFC 6455 §4.1).
 const KEY_BYTES: usize = 16;
@@ -76,11 +78,11 @@ impl<N: Net> PushClient<N> {
                 opened = self.open(if again && self.push.forgets { FROM_NOW } else { account.since() }) => opened,
             };
             let mut lived = Duration::ZERO;
-            if let Some(upgraded) = opened {
+            if let Some((upgraded, wire)) = opened {
                 again = true;
                 self.actor.client_event(&ClientEvent::HandshakeDone { took: began.elapsed() });
                 let opened = Instant::now();
-                let halves = ws::client(upgraded, self.actor.rng.fork(), self.settings.timeouts.write);
+                let halves = ws::client(upgraded, wire, self.actor.rng.fork(), self.settings.timeouts.write);
                 let close_timeout = self.settings.timeouts.close;
                 let end = session::run(&self.actor, &self.push, close_timeout, halves, &mut account, &stop).await;
                 account.give_up_on_acks(&self.actor);
@@ -95,13 +97,14 @@ impl<N: Net> PushClient<N> {
     }
 
     /// Dials and upgrades.
-    async fn open(&mut self, since: u64) -> Option<Upgraded> {
+    async fn open(&mut self, since: u64) -> Option<(Upgraded, Option<Arc<dyn Wire>>)> {
         let mut connection = HttpConnection::open(&self.actor, &self.settings, &self.push.read_rate).await?;
         let mut key = [0; KEY_BYTES];
         self.actor.rng.fill(&mut key);
         let key = STANDARD.encode(key);
+        let wire = self.actor.observer.wire(Side::Client, self.actor.id, &key);
         match self.upgrade(&mut connection, since, &key).await {
-            Ok(upgraded) => Some(upgraded),
+            Ok(upgraded) => Some((upgraded, wire)),
             Err(why) => {
                 self.actor.client_event(&ClientEvent::RequestFailed { why });
                 None
