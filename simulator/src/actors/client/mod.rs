@@ -10,6 +10,7 @@ mod long_poller;
 mod poller;
 mod push;
 mod read_rate;
+mod reconnect;
 mod session;
 mod sse;
 

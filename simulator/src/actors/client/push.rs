@@ -9,13 +9,13 @@ use http::{HeaderValue, StatusCode};
 use hyper::upgrade::Upgraded;
 use outrigger::net::Net;
 use outrigger_shared::handshake::{VERSION, check_answer};
-use tokio::select;
 use tokio::time::Instant;
 
 use super::ClientSettings;
-use super::backoff::{Backoff, Retries};
+use super::backoff::Backoff;
 use super::http::{HttpConnection, get};
 use super::read_rate::ReadRate;
+use super::reconnect::{self, End, Sessions};
 use super::session::{self, Account};
 use crate::actors::event::{ClientEvent, RequestFailure, RequestKind};
 use crate::actors::{Actor, FROM_NOW, Stop, ws};
@@ -63,40 +63,47 @@ pub struct PushClient<N> {
 
 impl<N: Net> PushClient<N> {
     /// Listens until told to stop; then it closes with 1000.
-    pub async fn run(mut self, stop: Stop) {
-        self.actor.client_event(&ClientEvent::Started { feed: self.settings.feed, since: self.settings.since });
-        let mut retries = Retries::new(self.push.backoff);
-        let mut account = Account::new(self.settings.since);
-        let mut again = false;
-        while !stop.is_stopped() {
-            let began = Instant::now();
-            let opened = select! {
-                biased;
-                () = stop.stopped() => return,
-                opened = self.open(if again && self.push.forgets { FROM_NOW } else { account.since() }) => opened,
-            };
-            let mut lived = Duration::ZERO;
-            if let Some(upgraded) = opened {
-                again = true;
-                self.actor.client_event(&ClientEvent::HandshakeDone { took: began.elapsed() });
-                let opened = Instant::now();
-                let halves = ws::client(upgraded, self.actor.rng.fork(), self.settings.timeouts.write);
-                let close_timeout = self.settings.timeouts.close;
-                let end = session::run(&self.actor, &self.push, close_timeout, halves, &mut account, &stop).await;
-                account.give_up_on_acks(&self.actor);
-                lived = opened.elapsed();
-                let session::End { how, code, reason } = end;
-                self.actor.client_event(&ClientEvent::Closed { how, code, reason, lived });
-            }
-            if !stop.is_stopped() {
-                retries.pause(&mut self.actor, lived, &stop).await;
-            }
-        }
+    pub async fn run(self, stop: Stop) {
+        let Self { actor, settings, push } = self;
+        let backoff = push.backoff;
+        let account = Account::new(settings.since);
+        reconnect::live(WebSockets { actor, settings: &settings, push, account }, &settings, backoff, stop).await;
+    }
+}
+
+struct WebSockets<'a, N> {
+    actor: Actor<N>,
+    settings: &'a ClientSettings,
+    push: Push,
+    account: Account,
+}
+
+impl<N: Net> Sessions for WebSockets<'_, N> {
+    type Net = N;
+    type Open = Upgraded;
+
+    fn actor(&mut self) -> &mut Actor<N> {
+        &mut self.actor
     }
 
+    async fn open(&mut self, again: bool) -> Option<Upgraded> {
+        let since = if again && self.push.forgets { FROM_NOW } else { self.account.since() };
+        self.dial(since).await
+    }
+
+    async fn listen(&mut self, upgraded: Upgraded, stop: &Stop) -> End {
+        let halves = ws::client(upgraded, self.actor.rng.fork(), self.settings.timeouts.write);
+        let close_timeout = self.settings.timeouts.close;
+        let end = session::run(&self.actor, &self.push, close_timeout, halves, &mut self.account, stop).await;
+        self.account.give_up_on_acks(&self.actor);
+        end
+    }
+}
+
+impl<N: Net> WebSockets<'_, N> {
     /// Dials and upgrades.
-    async fn open(&mut self, since: u64) -> Option<Upgraded> {
-        let mut connection = HttpConnection::open(&self.actor, &self.settings, &self.push.read_rate).await?;
+    async fn dial(&mut self, since: u64) -> Option<Upgraded> {
+        let mut connection = HttpConnection::open(&self.actor, self.settings, &self.push.read_rate).await?;
         let mut key = [0; KEY_BYTES];
         self.actor.rng.fill(&mut key);
         let key = STANDARD.encode(key);
@@ -123,7 +130,7 @@ impl<N: Net> PushClient<N> {
         ];
         let path = format!("/ws?client={}&since={since}", self.actor.id);
         let began = Instant::now();
-        let request = get(&self.settings, &path, &extra);
+        let request = get(self.settings, &path, &extra);
         let within = self.settings.timeouts.answer;
         let mut response = connection.head(&self.actor, request, RequestKind::Upgrade, within).await?;
         let (status, took) = (response.status().as_u16(), began.elapsed());

@@ -11,6 +11,7 @@ use tokio::{join, select};
 
 use super::poller::take_update;
 use super::push::{Messages, Pinging, Push};
+use super::reconnect::End;
 use crate::actors::event::{ClientEvent, Ending};
 use crate::actors::feed::Told;
 use crate::actors::ws::{Broken, Incoming, Outgoing, Reader, Writer};
@@ -47,20 +48,6 @@ impl Account {
         for n in std::mem::take(&mut self.unacked).into_keys() {
             actor.client_event(&ClientEvent::AckMissing { n });
         }
-    }
-}
-
-/// How a session ended.
-#[derive(Debug)]
-pub(super) struct End {
-    pub(super) how: Ending,
-    pub(super) code: Option<u16>,
-    pub(super) reason: String,
-}
-
-impl End {
-    fn without_close(how: Ending) -> Self {
-        Self { how, code: None, reason: String::new() }
     }
 }
 
