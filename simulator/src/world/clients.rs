@@ -141,7 +141,7 @@ async fn live(
         ClientKind::Push(push) => {
             let push = Push {
                 backoff,
-                ping: push.ping.map(|every| Pinging { interval: every, timeout: every }),
+                ping: push.ping.map(|every| Pinging { silence: every, timeout: every }),
                 messages: push.sends.map(|sends| Messages { interval: sends.every, bytes: middle(sends.size) }),
                 forgets: !push.resume,
                 read_rate,

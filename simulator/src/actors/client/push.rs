@@ -39,8 +39,8 @@ pub struct Push {
 /// Pings of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pinging {
-    /// From one ping to the next.
-    pub interval: Duration,
+    /// A ping follows when nothing came for so long: no message, no ping, no pong.
+    pub silence: Duration,
     /// How long to wait for a pong before the session is given up.
     pub timeout: Duration,
 }

@@ -115,6 +115,8 @@ enum News {
     Update(u64),
     Ack(u64),
     Pong,
+    /// Nothing of importance; but the other end lives.
+    Other,
 }
 
 /// Why the reading stopped.
@@ -135,23 +137,21 @@ async fn read<N: Net>(
             Ok(Incoming::Message(text)) => match Told::parse(&text) {
                 Some(update) => {
                     take_update(actor, update);
-                    Some(News::Update(update.seq))
+                    News::Update(update.seq)
                 }
-                None => acknowledged(&text).map(News::Ack),
+                None => acknowledged(&text).map_or(News::Other, News::Ack),
             },
-            Ok(Incoming::Pong(_)) => Some(News::Pong),
+            Ok(Incoming::Pong(_)) => News::Pong,
             Ok(Incoming::Ping(payload)) => {
                 // Fails only once the writing is over, and the session with it.
                 let _ = queue.send(Outgoing::Pong(payload)).await;
-                None
+                News::Other
             }
             Ok(Incoming::Close { code, reason }) => return (reader, Stopped::Closed { code, reason }),
             Err(broken) => return (reader, Stopped::Broken(broken)),
         };
-        if let Some(news) = news {
-            // The other end of this lives as long as this future.
-            let _ = tell.send(news).await;
-        }
+        // The other end of this lives as long as this future.
+        let _ = tell.send(news).await;
     }
 }
 
@@ -200,7 +200,9 @@ fn drain<N: Net>(heard: &mut mpsc::Receiver<News>, actor: &Actor<N>, account: &m
 }
 
 fn hear<N: Net>(news: &News, actor: &Actor<N>, account: &mut Account, timers: &mut Timers) {
+    timers.heard();
     match *news {
+        News::Other => {}
         News::Update(seq) => account.since = account.since.max(seq),
         News::Pong => timers.pong_due = None,
         News::Ack(n) => {
@@ -222,9 +224,16 @@ impl Timers {
     fn new(push: &Push) -> Self {
         let now = Instant::now();
         Self {
-            ping: push.ping.map(|ping| (ping, now + ping.interval)),
+            ping: push.ping.map(|ping| (ping, now + ping.silence.max(MIN_INTERVAL))),
             pong_due: None,
             message: push.messages.map(|messages| (messages, now + messages.interval)),
+        }
+    }
+
+    /// The other end has said something: the silence begins anew.
+    fn heard(&mut self) {
+        if let Some((ping, due)) = &mut self.ping {
+            *due = Instant::now() + ping.silence.max(MIN_INTERVAL);
         }
     }
 
@@ -248,7 +257,7 @@ impl Timers {
         if let Some((ping, due)) = &mut self.ping
             && *due <= now
         {
-            *due = now + ping.interval.max(MIN_INTERVAL);
+            *due = now + ping.silence.max(MIN_INTERVAL);
             // A full queue is a connection that takes nothing: its pong would be as late.
             let _ = queue.try_send(Outgoing::Ping(Vec::new()));
             self.pong_due.get_or_insert(now + ping.timeout);
