@@ -13,7 +13,7 @@ use outrigger_shared::relay::Relay;
 
 use super::record::{ClientClosed, ClientSession, Connection, Ended, Fate, SidecarSession};
 use super::staleness::Staleness;
-use crate::actors::{Account, AppEvent, ClientEvent, Clock, Collector, FeedEvent, Observer};
+use crate::actors::{Account, AppEvent, Audience, ClientEvent, Clock, Collector, Ending, FeedEvent, Observer};
 use crate::engine::World;
 
 /// Problems that are kept; a broken run has the same one over and over.
@@ -24,6 +24,8 @@ pub(super) struct Ledger {
     world: World,
     clock: Clock,
     collector: Collector,
+    /// What the app with the shortest memory keeps for whoever asks for what it missed.
+    history: u64,
     state: Mutex<State>,
 }
 
@@ -49,6 +51,8 @@ struct ClientState {
     started: bool,
     first: u64,
     newest: u64,
+    /// Of the updates after the newest that it has, none up to here is for it.
+    looked: u64,
     /// Reached an app for the last thing it wanted.
     fine: bool,
     bytes: u64,
@@ -57,6 +61,7 @@ struct ClientState {
 
 #[derive(Default)]
 struct State {
+    audience: Audience,
     clients: Vec<ClientState>,
     connections: Vec<Connection>,
     client_sessions: Vec<ClientSession>,
@@ -95,16 +100,22 @@ pub(super) struct ClientCounts {
 }
 
 impl Ledger {
-    pub(super) fn new(world: World, clock: Clock, clients: Vec<ClientFacts>, groups: &[&str]) -> Self {
-        let collector = Collector::new();
+    pub(super) fn new(
+        world: World,
+        clock: Clock,
+        clients: Vec<ClientFacts>,
+        groups: &[&str],
+        (audience, history): (Audience, u64),
+    ) -> Self {
+        let collector = Collector::new(audience.clone());
         for (id, facts) in (0..).zip(&clients) {
             collector.assign(id, groups[facts.group]);
         }
         let clients: Vec<_> =
             clients.into_iter().map(|facts| ClientState { facts, ..ClientState::default() }).collect();
         let staleness = Staleness::new(groups.len());
-        let state = State { clients, staleness, ..State::default() };
-        Self { world, clock, collector, state: Mutex::new(state) }
+        let state = State { audience, clients, staleness, ..State::default() };
+        Self { world, clock, collector, history, state: Mutex::new(state) }
     }
 
     pub(super) fn connected(&self, client: u32, addr: SocketAddr) -> usize {
@@ -142,9 +153,10 @@ impl Ledger {
     pub(super) fn sample(&self) {
         let now = self.clock.now_us();
         self.with(|state| {
-            let State { clients, updates, staleness, .. } = state;
-            for client in clients.iter().filter(|client| client.started) {
-                let next = usize::try_from(client.newest).ok().and_then(|next| updates.get(next));
+            let State { audience, clients, updates, staleness, .. } = state;
+            for (id, client) in (0..).zip(clients).filter(|(_, client)| client.started) {
+                let awaited = client.awaited(id, audience, updates.len() as u64);
+                let next = awaited.and_then(|seq| updates.get(usize::try_from(seq - 1).ok()?));
                 staleness.record(client.facts.group, next.map_or(0, |(made_us, _)| now.saturating_sub(*made_us)));
             }
         });
@@ -153,18 +165,23 @@ impl Ledger {
     /// Clients that are not yet as they should be without faults, each with what is wrong.
     pub(super) fn unconverged(&self) -> Vec<String> {
         self.with(|state| {
-            let latest = state.updates.len() as u64;
-            let wrong = |client: &ClientState| {
+            let State { audience, clients, updates, .. } = state;
+            let latest = updates.len() as u64;
+            // What no app has ever forgotten: whenever a client asked, it could have had these.
+            let kept = latest.saturating_sub(self.history);
+            let wrong = |(id, client): (u32, &mut ClientState)| {
+                let awaited = client.awaited(id, audience, latest);
+                let awaited = awaited.and_then(|seq| audience.first_after(id, kept.max(seq - 1), latest));
                 let name = &client.facts.name;
                 if client.facts.keeps_sessions && client.session.is_none() {
                     Some(format!("{name} is not connected"))
-                } else if client.facts.resumes && client.newest < latest {
+                } else if client.facts.resumes && awaited.is_some() {
                     Some(format!("{name} has update {} of {latest}", client.newest))
                 } else {
                     (!client.fine).then(|| format!("{name} has had no answer"))
                 }
             };
-            state.clients.iter().filter_map(wrong).collect()
+            (0..).zip(clients).filter_map(wrong).collect()
         })
     }
 
@@ -174,7 +191,7 @@ impl Ledger {
             let latest = state.updates.len() as u64;
             let counts = |(id, client): (u32, &ClientState)| ClientCounts {
                 group: client.facts.group,
-                updates: if client.started { latest - client.first } else { 0 },
+                updates: if client.started { state.audience.count(id, client.first, latest) } else { 0 },
                 bytes_down: client.bytes,
                 messages_down: client.messages,
                 messages_up: state.messages_up.get(&id).copied().unwrap_or(0),
@@ -194,6 +211,16 @@ impl Ledger {
 
     fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
         look(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl ClientState {
+    /// The first update, of so many, that is for the client and newer than what it has.
+    fn awaited(&mut self, id: u32, audience: &Audience, latest: u64) -> Option<u64> {
+        self.looked = self.looked.max(self.newest);
+        let awaited = audience.first_after(id, self.looked, latest);
+        self.looked = awaited.map_or(self.looked.max(latest), |seq| seq - 1);
+        awaited
     }
 }
 
@@ -236,7 +263,8 @@ impl State {
             }
             ClientEvent::Closed { how, code, .. } => {
                 let client = self.client(id);
-                client.turn += 1;
+                // Who left on purpose comes back to where it was.
+                client.turn += usize::from(how != Ending::Left);
                 if let Some(index) = client.session.take() {
                     self.client_sessions[index].closed = Some(ClientClosed { at_us, how, code });
                 }
@@ -256,8 +284,11 @@ impl State {
 
     fn updated(&mut self, id: u32, seq: u64, created_us: u64) {
         let made = usize::try_from(seq).ok().and_then(|seq| self.updates.get(seq.checked_sub(1)?)).copied();
+        let name = self.client(id).facts.name.clone();
+        if !self.audience.is_for(id, seq) {
+            self.problem(format!("{name} got update {seq}, which was not for it"));
+        }
         let client = self.client(id);
-        let name = client.facts.name.clone();
         client.newest = client.newest.max(seq);
         let Some(index) = client.session else {
             return if made.is_none_or(|made| made.0 != created_us) {
@@ -270,7 +301,8 @@ impl State {
         let session = &mut self.client_sessions[index];
         session.messages += 1;
         let last = std::mem::replace(&mut session.last_seq, seq);
-        let follows = if last == 0 { seq <= first } else { seq == last + 1 || (gaps && seq > last) };
+        let next = || self.audience.first_after(id, last, seq) == Some(seq);
+        let follows = if last == 0 { seq <= first } else { seq > last && (gaps || next()) };
         if !follows {
             self.problem(format!("{name} got update {seq} after update {last} in one session"));
         }

@@ -302,7 +302,7 @@ async fn workloads_keep_their_times() {
         let first = world.feed.latest();
         let workload = Workload { pattern, sizes, start_after: secs(5), max_updates: Some(4) };
         workload.run(Rng::new(5), world.feed.clone(), Stop::new()).await;
-        let updates = world.feed.after(first, usize::MAX);
+        let updates = world.feed.after(1, first, usize::MAX);
         let at: Vec<u64> = updates.iter().map(|update| update.created_us / 1_000_000 - began).collect();
         assert_eq!(at, expected);
         assert!(updates.iter().all(|update| (200..=300).contains(&update.json.len())));

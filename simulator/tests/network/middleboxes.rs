@@ -82,7 +82,7 @@ fn a_lifetime_ends_a_busy_connection() {
 
 /// When the hop cuts each of so many idle connections, in milliseconds after its start.
 fn cut_one_by_one(seed: u64, connections: usize) -> Vec<u64> {
-    let (from, to) = (Duration::from_secs(30), Duration::from_secs(60));
+    let (from, to) = (MINUTE / 2, MINUTE);
     let mut options = two(seed, Link::latency(10_000));
     options.hosts[0] = options.hosts[0].clone().hop(Hop::new("nat").idle_between(from, to, End::Rst));
     let outcome = run(options, |world| async move {

@@ -33,6 +33,8 @@ pub struct Push {
     pub messages: Option<Messages>,
     /// After the first session it does not ask for what it missed.
     pub forgets: bool,
+    /// How long it stays, from the first to the second, before it closes with 1000 and comes back at once.
+    pub stays: Option<(Duration, Duration)>,
     pub read_rate: ReadRate,
 }
 
@@ -93,8 +95,9 @@ impl<N: Net> Sessions for WebSockets<'_, N> {
 
     async fn listen(&mut self, upgraded: Upgraded, stop: &Stop) -> End {
         let halves = ws::client(upgraded, self.actor.rng.fork(), self.settings.timeouts.write);
-        let close_timeout = self.settings.timeouts.close;
-        let end = session::run(&self.actor, &self.push, close_timeout, halves, &mut self.account, stop).await;
+        let stays = self.push.stays.map(|(min, max)| self.actor.rng.between(min, max));
+        let leaving = (stays, self.settings.timeouts.close);
+        let end = session::run(&self.actor, &self.push, leaving, halves, &mut self.account, stop).await;
         self.account.give_up_on_acks(&self.actor);
         end
     }

@@ -53,16 +53,19 @@ pub(super) async fn live(mut sessions: impl Sessions, settings: &ClientSettings,
             () = stop.stopped() => return,
             opened = sessions.open(again) => opened,
         };
-        let mut lived = Duration::ZERO;
+        let (mut lived, mut left) = (Duration::ZERO, false);
         if let Some(open) = opened {
             again = true;
             sessions.actor().client_event(&ClientEvent::HandshakeDone { took: began.elapsed() });
             let opened = Instant::now();
             let End { how, code, reason } = sessions.listen(open, &stop).await;
-            lived = opened.elapsed();
+            (lived, left) = (opened.elapsed(), how == Ending::Left);
             sessions.actor().client_event(&ClientEvent::Closed { how, code, reason, lived });
         }
-        if !stop.is_stopped() {
+        if left {
+            // Whoever left on purpose has no failure to wait for.
+            retries = Retries::new(backoff);
+        } else if !stop.is_stopped() {
             retries.pause(sessions.actor(), lived, &stop).await;
         }
     }

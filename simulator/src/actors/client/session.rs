@@ -51,15 +51,17 @@ impl Account {
     }
 }
 
-/// Runs until the session is over and both ends have said goodbye, or `close_timeout` after it should have been.
+/// Runs until the session is over and both ends have said goodbye, or `close_timeout` after it should have been. The
+/// client leaves after `stays`, and when it is told to stop.
 pub(super) async fn run<N: Net>(
     actor: &Actor<N>,
     push: &Push,
-    close_timeout: Duration,
+    (stays, close_timeout): (Option<Duration>, Duration),
     (reader, writer): (Reader, Writer),
     account: &mut Account,
     stop: &Stop,
 ) -> End {
+    let leaves_at = stays.map(|stays| Instant::now() + stays);
     let (queue, queued) = mpsc::channel(MAX_QUEUED_FRAMES);
     let (tell, mut heard) = mpsc::channel(1);
     let mut reading = pin!(read(actor, reader, queue.clone(), tell));
@@ -85,6 +87,7 @@ pub(super) async fn run<N: Net>(
             Some(news) = heard.recv() => hear(&news, actor, account, &mut timers),
             written = &mut writing => break written.err().unwrap_or(Ending::Error),
             () = stop.stopped() => break Ending::Left,
+            () = sleep_until(leaves_at.unwrap_or_else(Instant::now)), if leaves_at.is_some() => break Ending::Left,
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 match timers.act(&queue, actor, account) {
                     Ok(()) => {}
