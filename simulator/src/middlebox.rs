@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::{ConnId, Event, State};
-use crate::wan::{RST_BYTES, Side};
+use crate::rng::Stream;
+use crate::wan::{Addr, RST_BYTES, Side};
 
 /// How a hop ends a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,12 +24,21 @@ pub enum End {
 pub struct Hop {
     /// As it shall appear in reports.
     pub name: String,
-    /// Cuts a connection after this long without a packet that carries data; bare ACKs do not count.
-    pub idle: Option<(Duration, End)>,
+    pub idle: Option<Idle>,
     /// Cuts a connection this long after its handshake.
     pub lifetime: Option<(Duration, End)>,
     /// It sees only connections that others open to the host, as a load balancer does, and not those of the host.
     pub inbound_only: bool,
+}
+
+/// A hop's patience with silence: it cuts a connection after so long without a packet that carries data; bare ACKs do
+/// not count. How long is drawn for each connection, from `from` to `to`, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Idle {
+    pub from: Duration,
+    /// Not less than `from`.
+    pub to: Duration,
+    pub end: End,
 }
 
 impl Hop {
@@ -43,7 +53,12 @@ impl Hop {
 
     #[must_use]
     pub fn idle(self, after: Duration, end: End) -> Self {
-        Self { idle: Some((after, end)), ..self }
+        self.idle_between(after, after, end)
+    }
+
+    #[must_use]
+    pub fn idle_between(self, from: Duration, to: Duration, end: End) -> Self {
+        Self { idle: Some(Idle { from, to, end }), ..self }
     }
 
     #[must_use]
@@ -73,18 +88,35 @@ pub(crate) struct Watch {
     /// The end in front of which the hop stands.
     side: Side,
     hop: usize,
+    /// Its idle limit for this connection, in microseconds.
+    idle_us: Option<u64>,
     last_data_at: u64,
 }
 
 impl State {
-    /// The hops that see a connection between two hosts.
-    pub(crate) fn watches(&self, client: u16, server: u16) -> Vec<Watch> {
-        let of = |host: u16, side| {
-            let hops = self.host(host).hops.iter().enumerate();
+    /// The hops that see a connection between two ends.
+    pub(crate) fn watches(&self, client: (u16, Addr), server: (u16, Addr)) -> Vec<Watch> {
+        let of = |at: u16, side| {
+            let host = self.host(at);
+            let hops = host.hops.iter().enumerate();
             let watching = hops.filter(move |(_, hop)| side == Side::Server || !hop.inbound_only);
-            watching.map(move |(hop, _)| Watch { side, hop, last_data_at: 0 })
+            watching.map(move |(index, hop)| {
+                let idle_us = hop.idle.map(|idle| self.patience(idle, &host.name, &hop.name, (client.1, server.1)));
+                Watch { side, hop: index, idle_us, last_data_at: 0 }
+            })
         };
-        of(client, Side::Client).chain(of(server, Side::Server)).collect()
+        of(client.0, Side::Client).chain(of(server.0, Side::Server)).collect()
+    }
+
+    /// Draws an idle limit from a stream of its own for each connection, so that no other connection's limit hangs on
+    /// whether this one exists.
+    fn patience(&self, idle: Idle, host: &str, hop: &str, (client, server): (Addr, Addr)) -> u64 {
+        if idle.from == idle.to {
+            return micros(idle.from);
+        }
+        let ends = (SocketAddr::from(client), SocketAddr::from(server));
+        let mut stream = Stream::new(self.seed, &format!("hop {host}/{hop} {} > {}", ends.0, ends.1));
+        stream.between(micros(idle.from), micros(idle.to))
     }
 
     /// The handshake is done: the hops' clocks start.
@@ -95,14 +127,13 @@ impl State {
         let mut timers = Vec::new();
         for (index, watch) in conn.watches.iter_mut().enumerate() {
             watch.last_data_at = now;
-            timers.push((index, watch.side, watch.hop));
+            timers.push((index, watch.side, watch.hop, watch.idle_us));
         }
-        for (watch, side, hop) in timers {
-            let hop = &self.host(hosts[side as usize]).hops[hop];
-            let (idle, lifetime) = (hop.idle.map(|idle| idle.0), hop.lifetime.map(|lifetime| lifetime.0));
-            for (after, lifetime) in [(idle, false), (lifetime, true)] {
-                if let Some(after) = after {
-                    self.schedule(now + micros(after), Event::Hop { conn: id, watch, lifetime });
+        for (watch, side, hop, idle_us) in timers {
+            let lifetime_us = self.host(hosts[side as usize]).hops[hop].lifetime.map(|lifetime| micros(lifetime.0));
+            for (after_us, lifetime) in [(idle_us, false), (lifetime_us, true)] {
+                if let Some(after_us) = after_us {
+                    self.schedule(now + after_us, Event::Hop { conn: id, watch, lifetime });
                 }
             }
         }
@@ -117,15 +148,16 @@ impl State {
     pub(crate) fn hop_timer(&mut self, id: ConnId, watch: usize, lifetime: bool) {
         let now = self.now();
         let Some(conn) = self.conns.get(&id) else { return };
-        let Watch { side, hop, last_data_at } = &conn.watches[watch];
-        let (side, last) = (*side, *last_data_at);
+        let Watch { side, hop, idle_us, last_data_at } = conn.watches[watch];
         if conn.flows.iter().any(|flow| flow.silenced || flow.cut) {
             return;
         }
         let host = self.host(conn.ends[side as usize].host);
-        let hop = &host.hops[*hop];
-        let Some((after, end)) = (if lifetime { hop.lifetime } else { hop.idle }) else { return };
-        let due = last + micros(after);
+        let hop = &host.hops[hop];
+        let idle = hop.idle.zip(idle_us).map(|(idle, after_us)| (after_us, idle.end));
+        let age = hop.lifetime.map(|(after, end)| (micros(after), end));
+        let Some((after_us, end)) = (if lifetime { age } else { idle }) else { return };
+        let due = last_data_at + after_us;
         if !lifetime && due > now {
             return self.schedule(due, Event::Hop { conn: id, watch, lifetime });
         }

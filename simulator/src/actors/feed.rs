@@ -8,12 +8,13 @@ use bytes::Bytes;
 use serde::Deserialize;
 use tokio::sync::Notify;
 
-use super::Clock;
 use super::event::{FeedEvent, Observer};
 use super::signal::until;
+use super::{Audience, Clock};
 
-/// Updates that a feed keeps for those who come back; older ones are forgotten.
-pub const MAX_KEPT_UPDATES: usize = 10_000;
+/// Updates that a feed keeps, at most; older ones are forgotten. How many of them an app gives to who comes back is the
+/// app's affair.
+pub const MAX_KEPT_UPDATES: usize = 1_000_000;
 /// What the kept updates may take together.
 pub const MAX_KEPT_BYTES: usize = 64 * 1024 * 1024;
 /// The largest update.
@@ -39,6 +40,7 @@ struct Inner {
     id: u32,
     clock: Clock,
     observer: Arc<dyn Observer>,
+    audience: Audience,
     kept: Mutex<Kept>,
     changed: Notify,
 }
@@ -51,8 +53,8 @@ struct Kept {
 }
 
 impl Feed {
-    pub fn new(id: u32, clock: Clock, observer: Arc<dyn Observer>) -> Self {
-        Self(Arc::new(Inner { id, clock, observer, kept: Mutex::default(), changed: Notify::new() }))
+    pub fn new(id: u32, clock: Clock, observer: Arc<dyn Observer>, audience: Audience) -> Self {
+        Self(Arc::new(Inner { id, clock, observer, audience, kept: Mutex::default(), changed: Notify::new() }))
     }
 
     pub fn id(&self) -> u32 {
@@ -85,13 +87,21 @@ impl Feed {
         self.with(|kept| kept.latest)
     }
 
-    /// The kept updates after `since`, oldest first, as many as fit into `most_bytes` but at least one if there is
-    /// one.
-    pub fn after(&self, since: u64, most_bytes: usize) -> Vec<Update> {
+    /// The newest sequence number of an update for `client`, of those that are kept; 0 if there is none.
+    pub fn newest_for(&self, client: u32) -> u64 {
+        let is_for = |update: &&Update| self.0.audience.is_for(client, update.seq);
+        self.with(|kept| kept.updates.iter().rev().find(is_for).map_or(0, |update| update.seq))
+    }
+
+    /// The kept updates for `client` after `since`, oldest first, as many as fit into `most_bytes` but at least one if
+    /// there is one.
+    pub fn after(&self, client: u32, since: u64, most_bytes: usize) -> Vec<Update> {
         self.with(|kept| {
             let first = kept.updates.partition_point(|update| update.seq <= since);
             let mut bytes = 0;
-            let fitting = kept.updates.iter().skip(first).take_while(|update| {
+            let for_client =
+                kept.updates.iter().skip(first).filter(|update| self.0.audience.is_for(client, update.seq));
+            let fitting = for_client.take_while(|update| {
                 let fits = bytes == 0 || bytes + update.json.len() <= most_bytes;
                 bytes += update.json.len();
                 fits
@@ -100,9 +110,16 @@ impl Feed {
         })
     }
 
-    /// Waits until there is an update after `since`.
-    pub async fn beyond(&self, since: u64) {
-        until(&self.0.changed, || (self.latest() > since).then_some(())).await;
+    /// Waits until there is an update for `client` after `since`, and it is kept still.
+    pub async fn beyond(&self, client: u32, since: u64) {
+        let mut looked = since;
+        let look = || {
+            let (oldest, latest) = self.with(|kept| (kept.updates.front().map_or(0, |update| update.seq), kept.latest));
+            let found = self.0.audience.first_after(client, looked.max(oldest.saturating_sub(1)), latest);
+            looked = looked.max(latest);
+            found.map(drop)
+        };
+        until(&self.0.changed, look).await;
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut Kept) -> T) -> T {

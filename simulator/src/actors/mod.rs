@@ -5,12 +5,13 @@
 //!
 //! | client | asks | app answers |
 //! |---|---|---|
-//! | [`Poller`] | `GET /updates?since=N` | 200 with all updates after N, or 304 |
+//! | [`Poller`] | `GET /updates?since=N`, and `client=ID` where updates are for some | 200 with all updates after N, or 304 |
 //! | [`LongPoller`] | `GET /updates?since=N&wait=30s` | 200 at the next update, 204 if none comes |
 //! | [`SseClient`] | `GET /events?since=N` | an endless `text/event-stream` |
 //! | [`PushClient`] | `GET /ws?client=ID&since=N` | 101, then one text message for each update |
 
 mod app;
+mod audience;
 mod client;
 mod event;
 mod feed;
@@ -27,6 +28,7 @@ use outrigger::net::Net;
 use tokio::time::Instant;
 
 pub use app::{App, AppControl, AppOptions, WritePattern};
+pub use audience::Audience;
 pub use client::{
     Backoff, ClientSettings, ClientTls, Jitter, LongPoller, LongPolling, Messages, Pinging, Poller, Polling, Push,
     PushClient, ReadRate, Sse, SseClient, Target, Timeouts,

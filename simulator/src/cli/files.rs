@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 
 use crate::scenario::{self, Scenario};
-use crate::world;
 
 /// Folders within folders that are looked through.
 const MAX_DEPTH: usize = 8;
@@ -57,10 +56,6 @@ pub(super) fn load(paths: &[PathBuf], err: &mut dyn Write) -> Result<Vec<Loaded>
             Ok((scenario, warnings)) => {
                 for warning in warnings {
                     let _ = writeln!(err, "warning: {warning}");
-                }
-                for clause in world::unplayable(&scenario) {
-                    let _ = writeln!(err, "error: {name}: {clause}");
-                    bad = true;
                 }
                 let variants = scenario::variants(&scenario);
                 loaded.push(Loaded { path, scenario, variants });

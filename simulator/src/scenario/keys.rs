@@ -140,7 +140,7 @@ pub(super) static APPS: Section = Section {
             "history",
             count(0, 1_000_000),
             "1000",
-            "Updates kept for clients that ask for what they missed; older ones are lost to them.",
+            "Updates kept, of 64 MiB at most, for clients that ask for what they missed; older ones are lost to them.",
         ),
         Key::new("ping", time(S, H), "off", "The app's own pings (for event streams: comments) to each client.")
             .words(OFF)
@@ -284,10 +284,15 @@ pub(super) static CLIENTS: Section = Section {
             .example("\"2/m\"")
             .only(PUSH),
         Key::new("send_size", SIZES, "100", "Payload of each of them.").only(PUSH),
-        Key::new("stays", times(S, D), "off", "How long a client stays before it closes (1000) and comes back.")
-            .words(OFF)
-            .example("\"1m..10m\"")
-            .only(PUSH),
+        Key::new(
+            "stays",
+            times(S, D),
+            "off",
+            "How long a client stays before it closes (1000) and comes back at once; drawn each time.",
+        )
+        .words(OFF)
+        .example("\"1m..10m\"")
+        .only(PUSH),
         Key::required("interval", time(MS, D), "\"2s\"", "From the start of one request to the start of the next.")
             .only(POLLER),
         Key::new("etag", Kind::Switch, "off", "Whether requests carry the last ETag: 304 when there is no news.")
@@ -334,7 +339,7 @@ pub(super) static WORKLOAD: Section = Section {
             "listeners",
             Kind::Percent { from: 100, to: ALL },
             "100%",
-            "How many clients an update is for; who they are is drawn for each.",
+            "How many clients an update is for, on average: each client draws for each update, by itself.",
         )
         .only(&["poisson", "periodic", "burst"]),
     ],

@@ -64,7 +64,7 @@ impl State {
         conn.flow(Side::Client).base = seq.wrapping_add(1);
         self.last_conn += 1;
         let id = self.last_conn;
-        conn.watches = self.watches(client.0, host);
+        conn.watches = self.watches((client.0, client.2), (host, to));
         self.conns.insert(id, conn);
         self.by_addr.insert((client.2, to), id);
         self.send_step(id, Step::Syn, 0);

@@ -18,8 +18,8 @@ use super::machines::Ground;
 use super::seam::ClientNet;
 use super::tamper::Tamper;
 use crate::actors::{
-    Actor, Backoff, ClientSettings, ClientTls, Jitter, LongPoller, LongPolling, Messages, Pinging, Poller, Polling,
-    Push, PushClient, ReadRate, Rng, Sse, SseClient, Stop, Target, Timeouts,
+    Actor, Audience, Backoff, ClientSettings, ClientTls, Jitter, LongPoller, LongPolling, Messages, Pinging, Poller,
+    Polling, Push, PushClient, ReadRate, Rng, Sse, SseClient, Stop, Target, Timeouts,
 };
 use crate::crypto;
 use crate::net::SimNet;
@@ -28,6 +28,8 @@ use crate::scenario::{self, ClientGroup, ClientKind, GroupId, Scenario, SizeRang
 
 /// A session that lived this long was no failure.
 const STABLE_AFTER: Duration = Duration::from_secs(5);
+/// Of 10,000 clients.
+const ALL_LISTEN: u16 = 10_000;
 const PADDING: HeaderName = HeaderName::from_static("x-padding");
 /// Name, colon, space and line end around a header's value.
 const AROUND_VALUE: u32 = 13;
@@ -68,6 +70,19 @@ pub(super) fn facts(scenario: &Scenario) -> Vec<ClientFacts> {
         })
     };
     scenario.clients.iter().enumerate().flat_map(of_group).collect()
+}
+
+/// Whom updates are for. Each client draws from a stream of its own, which is named after it.
+pub(super) fn audience(scenario: &Scenario, facts: &[ClientFacts], seed: u64) -> Audience {
+    if hears_all(scenario) {
+        return Audience::everybody();
+    }
+    let key = |facts: &ClientFacts| Stream::new(seed, &format!("listeners {}", facts.name)).next_u64();
+    Audience::drawn(scenario.workload.listeners_per_10k, facts.iter().map(key).collect())
+}
+
+fn hears_all(scenario: &Scenario) -> bool {
+    scenario.workload.listeners_per_10k >= ALL_LISTEN
 }
 
 /// Lets them all live.
@@ -145,9 +160,10 @@ async fn live(
         ClientKind::Push(push) => {
             let mut push = Push {
                 backoff,
-                ping: push.ping.map(|every| Pinging { interval: every, timeout: every }),
+                ping: push.ping.map(|every| Pinging { silence: every, timeout: every }),
                 messages: push.sends.map(|sends| Messages { interval: sends.every, bytes: middle(sends.size) }),
                 forgets: !push.resume,
+                stays: push.stays.map(|stays| (stays.from, stays.to)),
                 read_rate,
             };
             if let Some(tamper) = tamper {
@@ -167,7 +183,7 @@ async fn live(
         }
         ClientKind::LongPoller(poller) => {
             // The app answers earlier by its own `hold`; the client waits for its timeout and no longer.
-            let polling = LongPolling { wait: poller.timeout, backoff };
+            let polling = LongPolling { wait: poller.timeout, keep_alive: poller.keep_alive, backoff };
             LongPoller { actor, settings, polling }.run(stop).await;
         }
         ClientKind::Sse(sse) => {
@@ -201,6 +217,7 @@ fn settings(scenario: &Scenario, id: GroupId, tls: Option<ClientTls>) -> ClientS
     settings.timeouts =
         Timeouts { connect: group.connect_timeout, tls_handshake: group.connect_timeout, answer, ..settings.timeouts };
     settings.headers = padding(group.headers);
+    settings.polls_name_client = !hears_all(scenario);
     settings
 }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::engine::{HostSpec, Options};
 use crate::middlebox;
-use crate::rng::Stream;
 use crate::scenario::{self, AppId, Cut, FaultKind, GroupId, Host, Peer, PlannedFault, Scenario, SidecarId, TimeRange};
 use crate::wan::{Link, Place};
 
@@ -64,13 +63,13 @@ pub(super) fn options(scenario: &Scenario, faults: &[PlannedFault], seed: u64) -
     for (i, sidecar) in scenario.sidecars.iter().enumerate() {
         let mut host = HostSpec::new(&sidecar.name, index(sidecar.region.0)).lives(lives(Host::Sidecar(SidecarId(i))));
         // The engine wants the one nearest to the host first.
-        host.hops = hops(seed, &sidecar.name, sidecar.hops.iter().rev());
+        host.hops = hops(sidecar.hops.iter().rev());
         host.hops.iter_mut().for_each(|hop| hop.inbound_only = true);
         options.hosts.push(host);
     }
     for group in &scenario.clients {
         let mut host = HostSpec::new(&group.name, index(group.region.0));
-        host.hops = hops(seed, &group.name, group.via.iter());
+        host.hops = hops(group.via.iter());
         options.hosts.push(host);
     }
     for (from, row) in scenario.links.iter().enumerate() {
@@ -151,23 +150,17 @@ fn link(link: &scenario::Link) -> Link {
     }
 }
 
-/// A range of idle limits is drawn once for each hop and seed.
-fn hops<'a>(seed: u64, host: &str, hops: impl Iterator<Item = &'a scenario::Hop>) -> Vec<middlebox::Hop> {
+fn hops<'a>(hops: impl Iterator<Item = &'a scenario::Hop>) -> Vec<middlebox::Hop> {
     let real = |hop: &scenario::Hop| {
         let end = match hop.cut {
             Cut::Rst => middlebox::End::Rst,
             Cut::Fin => middlebox::End::Fin,
             Cut::Silence => middlebox::End::Silence,
         };
-        let draw = |range: TimeRange| {
-            let mut stream = Stream::new(seed, &format!("hop {host}/{}", hop.name));
-            Duration::from_micros(stream.between(micros(range.from), micros(range.to)))
-        };
         middlebox::Hop {
             name: hop.name.clone(),
-            idle: hop.idle.map(|range| (draw(range), end)),
+            idle: hop.idle.map(|TimeRange { from, to }| middlebox::Idle { from, to, end }),
             lifetime: hop.lifetime.map(|age| (age, end)),
-
             inbound_only: false,
         }
     };

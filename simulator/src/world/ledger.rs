@@ -16,7 +16,7 @@ use super::staleness::Staleness;
 use super::tamper::Tamper;
 use super::tap::Gauges;
 use super::wire::Wires;
-use crate::actors::{Account, AppEvent, ClientEvent, Clock, Collector, FeedEvent, Observer, Wire};
+use crate::actors::{Account, AppEvent, Audience, ClientEvent, Clock, Collector, Ending, FeedEvent, Observer, Wire};
 use crate::engine::World;
 
 /// Problems that are kept; a broken run has the same one over and over.
@@ -57,6 +57,8 @@ struct ClientState {
     started: bool,
     first: u64,
     newest: u64,
+    /// Of the updates after the newest that it has, none up to here is for it.
+    looked: u64,
     /// Reached an app for the last thing it wanted.
     fine: bool,
     bytes: u64,
@@ -70,6 +72,9 @@ struct ClientState {
 
 #[derive(Default)]
 struct State {
+    audience: Audience,
+    /// What the app with the shortest memory keeps for whoever asks for what it missed.
+    history: u64,
     clients: Vec<ClientState>,
     connections: Vec<Connection>,
     client_sessions: Vec<ClientSession>,
@@ -118,16 +123,17 @@ impl Ledger {
         clock: Clock,
         clients: Vec<ClientFacts>,
         groups: &[&str],
+        (audience, history): (Audience, u64),
         tamper: Option<Arc<dyn Tamper>>,
     ) -> Self {
-        let collector = Collector::new();
+        let collector = Collector::new(audience.clone());
         for (id, facts) in (0..).zip(&clients) {
             collector.assign(id, groups[facts.group]);
         }
         let clients: Vec<_> =
             clients.into_iter().map(|facts| ClientState { facts, ..ClientState::default() }).collect();
         let staleness = Staleness::new(groups.len());
-        let state = State { clients, staleness, ..State::default() };
+        let state = State { audience, history, clients, staleness, ..State::default() };
         let wires = Wires::new(clock);
         let gauges = Gauges::new(clock, wires.clone());
         Self { world, clock, collector, wires, gauges, tamper, state: Mutex::new(state) }
@@ -189,9 +195,10 @@ impl Ledger {
     pub(super) fn sample(&self) {
         let now = self.clock.now_us();
         self.with(|state| {
-            let State { clients, updates, staleness, .. } = state;
-            for client in clients.iter().filter(|client| client.started) {
-                let next = usize::try_from(client.newest).ok().and_then(|next| updates.get(next));
+            let State { audience, clients, updates, staleness, .. } = state;
+            for (id, client) in (0..).zip(clients).filter(|(_, client)| client.started) {
+                let awaited = client.awaited(id, audience, updates.len() as u64);
+                let next = awaited.and_then(|seq| updates.get(usize::try_from(seq - 1).ok()?));
                 staleness.record(client.facts.group, next.map_or(0, |(made_us, _)| now.saturating_sub(*made_us)));
             }
         });
@@ -200,18 +207,23 @@ impl Ledger {
     /// Clients that are not yet as they should be without faults, each with what is wrong.
     pub(super) fn unconverged(&self) -> Vec<String> {
         self.with(|state| {
-            let latest = state.updates.len() as u64;
-            let wrong = |client: &ClientState| {
+            let State { audience, history, clients, updates, .. } = state;
+            let latest = updates.len() as u64;
+            // What no app has ever forgotten: whenever a client asked, it could have had these.
+            let kept = latest.saturating_sub(*history);
+            let wrong = |(id, client): (u32, &mut ClientState)| {
+                let awaited = client.awaited(id, audience, latest);
+                let awaited = awaited.and_then(|seq| audience.first_after(id, kept.max(seq - 1), latest));
                 let name = &client.facts.name;
                 if client.facts.keeps_sessions && client.session.is_none() {
                     Some(format!("{name} is not connected"))
-                } else if client.facts.resumes && client.newest < latest {
+                } else if client.facts.resumes && awaited.is_some() {
                     Some(format!("{name} has update {} of {latest}", client.newest))
                 } else {
                     (!client.fine).then(|| format!("{name} has had no answer"))
                 }
             };
-            state.clients.iter().filter_map(wrong).collect()
+            (0..).zip(clients).filter_map(wrong).collect()
         })
     }
 
@@ -221,7 +233,7 @@ impl Ledger {
             let latest = state.updates.len() as u64;
             let counts = |(id, client): (u32, &ClientState)| ClientCounts {
                 group: client.facts.group,
-                updates: if client.started { latest - client.first } else { 0 },
+                updates: if client.started { state.audience.count(id, client.first, latest) } else { 0 },
                 bytes_down: client.bytes,
                 messages_down: client.messages,
                 messages_up: state.messages_up.get(&id).copied().unwrap_or(0),
@@ -251,6 +263,16 @@ impl Ledger {
 
     fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
         look(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl ClientState {
+    /// The first update, of so many, that is for the client and newer than what it has.
+    fn awaited(&mut self, id: u32, audience: &Audience, latest: u64) -> Option<u64> {
+        self.looked = self.looked.max(self.newest);
+        let awaited = audience.first_after(id, self.looked, latest);
+        self.looked = awaited.map_or(self.looked.max(latest), |seq| seq - 1);
+        awaited
     }
 }
 
@@ -295,8 +317,13 @@ impl State {
             }
             ClientEvent::Closed { how, code, .. } => {
                 let client = self.client(id);
-                client.turn += 1;
-                client.over(at_us, at_us - client.opened_us);
+                // Who left on purpose comes back to where it was, and has nothing to wait for.
+                client.turn += usize::from(how != Ending::Left);
+                if how == Ending::Left {
+                    client.left();
+                } else {
+                    client.over(at_us, at_us - client.opened_us);
+                }
                 if let Some(index) = client.session.take() {
                     self.client_sessions[index].closed = Some(ClientClosed { at_us, how, code });
                 }
@@ -316,8 +343,11 @@ impl State {
 
     fn updated(&mut self, id: u32, seq: u64, created_us: u64) {
         let made = usize::try_from(seq).ok().and_then(|seq| self.updates.get(seq.checked_sub(1)?)).copied();
+        let name = self.client(id).facts.name.clone();
+        if !self.audience.is_for(id, seq) {
+            self.problem(format!("{name} got update {seq}, which was not for it"));
+        }
         let client = self.client(id);
-        let name = client.facts.name.clone();
         let known = client.newest;
         client.newest = client.newest.max(seq);
         let Some(index) = client.session else {
@@ -331,8 +361,12 @@ impl State {
         let session = &mut self.client_sessions[index];
         session.messages += 1;
         let last = std::mem::replace(&mut session.last_seq, seq);
-        // The first of a session may be one that it has, but must not leave one out either.
-        let follows = seq > last && (gaps || seq <= if last == 0 { known + 1 } else { last + 1 });
+        // The first of a session may be one that it has, but must not leave one out either, unless its app has
+        // forgotten that one by now.
+        let kept = (self.updates.len() as u64).saturating_sub(self.history);
+        let since = if last == 0 { known.max(kept) } else { last };
+        let next = || self.audience.first_after(id, since, seq).is_none_or(|first| first == seq);
+        let follows = seq > last && (gaps || next());
         if !follows {
             self.problem(format!("{name} got update {seq} after update {last} in one session"));
         }
@@ -350,6 +384,12 @@ impl ClientState {
             self.waits = 0;
         }
         self.over_us = Some(at_us);
+    }
+
+    /// It left on purpose: what comes next is no retry.
+    fn left(&mut self) {
+        self.waits = 0;
+        self.over_us = None;
     }
 }
 

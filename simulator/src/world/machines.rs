@@ -143,6 +143,7 @@ async fn start_app(ground: &Ground, net: SimNet, process: u32, id: usize, app: &
         processing: (app.processing.from, app.processing.to),
         write: WritePattern::Together,
         headers: padding(app.headers),
+        history: app.history.into(),
         max_wait: app.hold,
         sse_heartbeat: app.ping,
         ping: app.ping,

@@ -35,7 +35,7 @@ use crate::engine::{self, RunError, Stats, World};
 use crate::history::{Digest, Entry};
 use crate::rng::Stream;
 use crate::scenario::{
-    self, AppId, ClientKind, Failure, Host, Metrics, PlannedFault, Scenario, SidecarId, SizeRange, Updates, schedule,
+    self, AppId, Failure, Host, Metrics, PlannedFault, Scenario, SidecarId, SizeRange, Updates, schedule,
 };
 use crate::wan::Traffic;
 
@@ -45,8 +45,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const CLIENTS_LEAVE: Duration = Duration::from_secs(30);
 /// For an app, or for a sidecar beyond its own `shutdown_grace`, to stop.
 const MACHINES_STOP: Duration = Duration::from_secs(30);
-/// Of 10,000 clients.
-const ALL_LISTEN: u16 = 10_000;
 /// Between the updates of a burst.
 const BURST_SPACING: Duration = Duration::ZERO;
 
@@ -78,20 +76,6 @@ impl Run {
     pub fn is_good(&self) -> bool {
         self.failures.is_empty() && self.violations.is_empty()
     }
-}
-
-/// What a scenario may say and no run plays yet, each as a clause; a scenario with any of it is not run.
-pub fn unplayable(scenario: &Scenario) -> Vec<String> {
-    let mut found = Vec::new();
-    if scenario.workload.listeners_per_10k < ALL_LISTEN {
-        found.push("workload: `listeners` below 100% cannot be played yet; remove it".to_owned());
-    }
-    for group in &scenario.clients {
-        if matches!(&group.kind, ClientKind::Push(push) if push.stays.is_some()) {
-            found.push(format!("clients {}: `stays` cannot be played yet; remove it", group.name));
-        }
-    }
-    found
 }
 
 /// Runs a scenario without sweeps (see [`scenario::variants`]) with a seed. Same scenario, same seed, same run.
@@ -166,9 +150,13 @@ async fn play(
     let began = Instant::now();
     let clock = Clock::since(began);
     let groups: Vec<&str> = scenario.clients.iter().map(|group| group.name.as_str()).collect();
-    let ledger = Arc::new(Ledger::new(world, clock, clients::facts(scenario), &groups, tamper));
+    let facts = clients::facts(scenario);
+    let audience = clients::audience(scenario, &facts, seed);
+    let history = scenario.apps.iter().map(|app| app.history).min().expect("a scenario has apps");
+    let heard = (audience.clone(), u64::from(history));
+    let ledger = Arc::new(Ledger::new(world, clock, facts, &groups, heard, tamper));
     let observer: Arc<dyn Observer> = ledger.clone();
-    let feed = Feed::new(0, clock, observer);
+    let feed = Feed::new(0, clock, observer, audience);
     let ground = Ground { world, seed, clock, feed: feed.clone(), ledger, ended: Arc::default() };
     let apps = (0..scenario.apps.len()).map(|id| Host::App(AppId(id)));
     let sidecars = (0..scenario.sidecars.len()).map(|id| Host::Sidecar(SidecarId(id)));

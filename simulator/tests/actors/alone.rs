@@ -245,7 +245,7 @@ async fn every_message_is_acknowledged_or_given_up() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_pings_notices_a_dead_app() {
     let world = world().await;
-    let ping = Some(Pinging { interval: secs(20), timeout: secs(5) });
+    let ping = Some(Pinging { silence: secs(20), timeout: secs(5) });
     let _stop = push_client(&world, Push { ping, ..Push::default() });
     sleep(secs(130)).await;
     assert!(world.record.account().total.ends.is_empty(), "pongs come");
@@ -256,6 +256,23 @@ async fn a_client_that_pings_notices_a_dead_app() {
         _ => None,
     });
     assert_eq!(ends, [(145_000, (Ending::Timeout, 145))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_wait_for_silence() {
+    let world = world().await;
+    let ping = Some(Pinging { silence: secs(20), timeout: secs(5) });
+    let _stop = push_client(&world, Push { ping, ..Push::default() });
+    for _ in 0..3 {
+        sleep(secs(11)).await;
+        world.feed.publish(100);
+    }
+    // Dead from now on: a client that pinged every 20 s, whatever came, would ask after 7 s and not after 20.
+    sleep(Duration::from_millis(10)).await;
+    world.control.stall_for(secs(100));
+    world.record.until(|account| !account.total.ends.is_empty()).await;
+    let ends = world.record.pick(|event| matches!(event, ClientEvent::Closed { .. }).then_some(()));
+    assert_eq!(ends, [(33_000 + 20_000 + 5_000, ())]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -285,7 +302,7 @@ async fn workloads_keep_their_times() {
         let first = world.feed.latest();
         let workload = Workload { pattern, sizes, start_after: secs(5), max_updates: Some(4) };
         workload.run(Rng::new(5), world.feed.clone(), Stop::new()).await;
-        let updates = world.feed.after(first, usize::MAX);
+        let updates = world.feed.after(1, first, usize::MAX);
         let at: Vec<u64> = updates.iter().map(|update| update.created_us / 1_000_000 - began).collect();
         assert_eq!(at, expected);
         assert!(updates.iter().all(|update| (200..=300).contains(&update.json.len())));
@@ -301,7 +318,7 @@ async fn workloads_keep_their_times() {
 
 #[tokio::test(start_paused = true)]
 async fn the_same_seeds_give_the_same_history() {
-    let (mut histories, ping) = (Vec::new(), Some(Pinging { interval: secs(7), timeout: secs(3) }));
+    let (mut histories, ping) = (Vec::new(), Some(Pinging { silence: secs(7), timeout: secs(3) }));
     for _ in 0..2 {
         let world = World::with_sidecar(MemoryNet::default(), false).await;
         let messages = Some(Messages { interval: secs(3), bytes: 0 });

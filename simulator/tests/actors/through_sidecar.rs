@@ -39,7 +39,7 @@ fn start<N: Net>(world: &World<N>, kind: Kind, stop: &Stop) {
             world.net.spawn(Poller { actor, settings, polling }.run(stop));
         }
         Kind::LongPoller => {
-            let polling = LongPolling { wait: Duration::from_secs(1), backoff: backoff() };
+            let polling = LongPolling { wait: Duration::from_secs(1), keep_alive: true, backoff: backoff() };
             world.net.spawn(LongPoller { actor, settings, polling }.run(stop));
         }
         Kind::Push => {

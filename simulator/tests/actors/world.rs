@@ -11,8 +11,8 @@ use outrigger::server::{Server, Surroundings};
 use outrigger::telemetry;
 use outrigger::tls::{Crypto, ServerSide};
 use outrigger_sim::actors::{
-    Account, Actor, App, AppControl, AppEvent, AppOptions, ClientEvent, ClientSettings, ClientTls, Clock, Collector,
-    Feed, FeedEvent, Observer, Rng, Stop, Target,
+    Account, Actor, App, AppControl, AppEvent, AppOptions, Audience, ClientEvent, ClientSettings, ClientTls, Clock,
+    Collector, Feed, FeedEvent, Observer, Rng, Stop, Target,
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, ServerName};
@@ -108,7 +108,7 @@ impl<N: Net> World<N> {
         let clock = Clock::since(Instant::now());
         let record = Arc::new(Record::default());
         let observer: Arc<dyn Observer> = record.clone();
-        let feed = Feed::new(0, clock, Arc::clone(&observer));
+        let feed = Feed::new(0, clock, Arc::clone(&observer), Audience::everybody());
         let actor = Actor { net: net.clone(), id: 0, rng: Rng::new(1), clock, observer };
         let app = App::bind(actor, ANY, feed.clone(), options).await.unwrap();
         let (addr, control, stop_app) = (app.local_addr().unwrap(), app.control(), Stop::new());

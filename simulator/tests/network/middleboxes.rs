@@ -79,3 +79,33 @@ fn a_lifetime_ends_a_busy_connection() {
     assert_eq!(outcome.result.as_secs(), 30);
     assert!(outcome.cuts[0].of_age);
 }
+
+/// When the hop cuts each of so many idle connections, in milliseconds after its start.
+fn cut_one_by_one(seed: u64, connections: usize) -> Vec<u64> {
+    let (from, to) = (MINUTE / 2, MINUTE);
+    let mut options = two(seed, Link::latency(10_000));
+    options.hosts[0] = options.hosts[0].clone().hop(Hop::new("nat").idle_between(from, to, End::Rst));
+    let outcome = run(options, |world| async move {
+        serve_echo(world, 100).await;
+        let mut streams = Vec::new();
+        for _ in 0..connections {
+            streams.push(dial(&world.host("client"), world).await);
+        }
+        sleep(2 * MINUTE).await;
+    });
+    let mut cuts = outcome.cuts;
+    cuts.sort_by_key(|cut| cut.client);
+    cuts.iter().map(|cut| cut.at_us / 1000).collect()
+}
+
+#[test]
+fn each_connection_has_an_idle_limit_of_its_own() {
+    let cuts = cut_one_by_one(1, 40);
+    assert_eq!(cuts.len(), 40);
+    let (min, max) = (*cuts.iter().min().unwrap(), *cuts.iter().max().unwrap());
+    assert!((30_000..33_000).contains(&min), "forty draws come near the lower end: {min} ms");
+    assert!((57_000..62_000).contains(&max), "and near the upper one: {max} ms");
+    assert_eq!(cut_one_by_one(1, 40), cuts);
+    assert_ne!(cut_one_by_one(2, 40), cuts);
+    assert_eq!(cut_one_by_one(1, 7), cuts[..7], "what else is dialled changes no limit");
+}

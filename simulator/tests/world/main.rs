@@ -5,5 +5,6 @@ mod binary;
 mod determinism;
 mod faults;
 mod idle;
+mod model;
 mod scenarios;
 mod support;

@@ -80,8 +80,8 @@ impl<N: Net> Exchange<N> {
         let query = Query::parse(request.uri().query().unwrap_or_default()).ok_or(StatusCode::BAD_REQUEST)?;
         match request.uri().path() {
             "/updates" => match query.wait {
-                Some(wait) => Ok(self.long_poll(query.since, wait).await),
-                None => Ok(self.poll(query.since, request.headers().get(IF_NONE_MATCH))),
+                Some(wait) => Ok(self.long_poll(query.client, self.known(query.since), wait).await),
+                None => Ok(self.poll(query.client, self.known(query.since), request.headers().get(IF_NONE_MATCH))),
             },
             "/events" => {
                 let resumed = request.headers().get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
@@ -92,28 +92,30 @@ impl<N: Net> Exchange<N> {
         }
     }
 
-    /// Nobody knows more than there is: who asks from [`FROM_NOW`](crate::actors::FROM_NOW) on gets what comes next.
+    /// What comes after this is for who has everything up to `since`: what is older than the history is no more. Nobody
+    /// knows more than there is: who asks from [`FROM_NOW`](crate::actors::FROM_NOW) on gets what comes next.
     fn known(&self, since: u64) -> u64 {
-        since.min(self.shared.feed.latest())
+        let latest = self.shared.feed.latest();
+        since.clamp(latest.saturating_sub(self.shared.options.history), latest)
     }
 
-    fn poll(&self, since: u64, known: Option<&HeaderValue>) -> Answer {
-        let latest = self.shared.feed.latest();
-        // Of one URL, the answer changes when there is a further update and only then.
+    fn poll(&self, client: u32, since: u64, known: Option<&HeaderValue>) -> Answer {
+        let latest = self.shared.feed.newest_for(client);
+        // Of one URL, the answer changes when there is a further update for this client and only then.
         let etag = HeaderValue::try_from(format!("\"{latest}\"")).expect("digits in quotes");
         if known == Some(&etag) {
             let mut answer = status(StatusCode::NOT_MODIFIED);
             answer.headers_mut().insert(ETAG, etag);
             return answer;
         }
-        let mut answer = self.updates(latest, &self.shared.feed.after(since, MAX_ANSWER_BYTES));
+        let mut answer = self.updates(latest, &self.shared.feed.after(client, since, MAX_ANSWER_BYTES));
         answer.headers_mut().insert(ETAG, etag);
         answer
     }
 
-    async fn long_poll(&self, since: u64, wait: Duration) -> Answer {
+    async fn long_poll(&self, client: u32, since: u64, wait: Duration) -> Answer {
         let feed = &self.shared.feed;
-        let waiting = timeout(wait.min(self.shared.options.max_wait), feed.beyond(since));
+        let waiting = timeout(wait.min(self.shared.options.max_wait), feed.beyond(client, since));
         // An app that leaves does not keep anybody waiting.
         let news = select! {
             biased;
@@ -121,7 +123,7 @@ impl<N: Net> Exchange<N> {
             waited = waiting => waited.is_ok(),
         };
         if news {
-            self.updates(feed.latest(), &feed.after(since, MAX_ANSWER_BYTES))
+            self.updates(feed.newest_for(client), &feed.after(client, since, MAX_ANSWER_BYTES))
         } else {
             status(StatusCode::NO_CONTENT)
         }
@@ -153,6 +155,7 @@ impl<N: Net> Exchange<N> {
         }));
         let stream = EventStream {
             feed: self.shared.feed.clone(),
+            client,
             heartbeat: self.shared.options.sse_heartbeat,
             watch: self.shared.control.watch(),
             sent: since,
@@ -222,6 +225,7 @@ impl Query {
 /// The pieces of an event stream.
 struct EventStream {
     feed: Feed,
+    client: u32,
     heartbeat: Option<Duration>,
     watch: Watch,
     sent: u64,
@@ -239,11 +243,11 @@ impl EventStream {
         select! {
             biased;
             _ = self.watch.close() => return None,
-            () = self.feed.beyond(self.sent) => {}
+            () = self.feed.beyond(self.client, self.sent) => {}
             () = heartbeat => return Some((Bytes::from_static(b":\n\n"), self)),
         }
         let mut text = String::new();
-        for update in self.feed.after(self.sent, MAX_ANSWER_BYTES) {
+        for update in self.feed.after(self.client, self.sent, MAX_ANSWER_BYTES) {
             self.sent = update.seq;
             let json = String::from_utf8_lossy(&update.json);
             let _ = write!(text, "id: {}\ndata: {json}\n\n", update.seq);

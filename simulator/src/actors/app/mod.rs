@@ -42,6 +42,9 @@ pub struct AppOptions {
     pub write: WritePattern,
     /// Put on every answer, on top of what it needs.
     pub headers: HeaderMap,
+    /// Updates kept for whoever asks for what it missed, counted back from the newest; those before are lost to it. A
+    /// session that is open gets everything from then on, whether it reads fast or slowly.
+    pub history: u64,
     /// The longest wait that a long poll is granted.
     pub max_wait: Duration,
     /// How often a silent event stream gets a comment, so that nobody takes it for dead.
@@ -55,12 +58,14 @@ pub struct AppOptions {
 }
 
 impl Default for AppOptions {
-    /// No delay, written together, long polls up to 60 s, a comment every 15 s, no pings, 30 s for a write, 2 s for a Close.
+    /// No delay, written together, all of history, long polls up to 60 s, a comment every 15 s, no pings, 30 s for a
+    /// write, 2 s for a Close.
     fn default() -> Self {
         Self {
             processing: (Duration::ZERO, Duration::ZERO),
             write: WritePattern::Together,
             headers: HeaderMap::new(),
+            history: u64::MAX,
             max_wait: Duration::from_mins(1),
             sse_heartbeat: Some(Duration::from_secs(15)),
             ping: None,

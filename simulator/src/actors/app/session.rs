@@ -121,9 +121,9 @@ async fn write<N: Net>(
         let frame = select! {
             biased;
             Some(frame) = queued.recv() => frame,
-            () = feed.beyond(sent) => {
+            () = feed.beyond(client, sent) => {
                 let update = if let Some(update) = batch.next() { update } else {
-                    batch = feed.after(sent, BATCH_BYTES).into_iter();
+                    batch = feed.after(client, sent, BATCH_BYTES).into_iter();
                     let Some(update) = batch.next() else { continue };
                     update
                 };

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::header::CONNECTION;
+use http::{HeaderValue, StatusCode};
 use outrigger::net::Net;
 use tokio::select;
 
 use super::ClientSettings;
 use super::backoff::{Backoff, Retries};
 use super::http::{HttpConnection, get};
-use super::poller::{has_nothing_new, take_updates};
+use super::poller::{has_nothing_new, take_updates, updates_after};
 use super::read_rate::ReadRate;
 use crate::actors::event::{ClientEvent, RequestFailure, RequestKind};
 use crate::actors::{Actor, Stop};
@@ -19,18 +20,20 @@ use crate::actors::{Actor, Stop};
 pub struct LongPolling {
     /// How long the app may hold a request back; whole seconds are sent.
     pub wait: Duration,
+    /// Keeps the connection for the next poll; if not, every poll dials.
+    pub keep_alive: bool,
     /// After a poll that failed.
     pub backoff: Backoff,
 }
 
 impl Default for LongPolling {
-    /// 30 s, and the default back-off.
+    /// 30 s, on a connection that is kept, and the default back-off.
     fn default() -> Self {
-        Self { wait: Duration::from_secs(30), backoff: Backoff::default() }
+        Self { wait: Duration::from_secs(30), keep_alive: true, backoff: Backoff::default() }
     }
 }
 
-/// Asks for updates and waits for the answer, on a connection that it keeps.
+/// Asks for updates and waits for the answer.
 pub struct LongPoller<N> {
     pub actor: Actor<N>,
     pub settings: ClientSettings,
@@ -68,7 +71,10 @@ impl<N: Net> LongPoller<N> {
             },
         };
         let wait = self.polling.wait.as_secs();
-        let request = get(&self.settings, &format!("/updates?since={}&wait={wait}s", state.since), &[]);
+        let path = updates_after(&self.settings, self.actor.id, state.since);
+        let close = [(CONNECTION, HeaderValue::from_static("close"))];
+        let extra = if self.polling.keep_alive { &[] } else { &close[..] };
+        let request = get(&self.settings, &format!("{path}&wait={wait}s"), extra);
         let within = self.settings.timeouts.answer + self.polling.wait;
         let answer = connection.ask(&self.actor, request, RequestKind::LongPoll, within, has_nothing_new).await;
         match answer {
@@ -89,7 +95,7 @@ impl<N: Net> LongPoller<N> {
             Ok(_) | Err(_) => return,
         }
         state.failed = false;
-        state.connection = Some(connection);
+        state.connection = self.polling.keep_alive.then_some(connection);
     }
 }
 

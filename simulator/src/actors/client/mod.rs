@@ -10,6 +10,7 @@ mod long_poller;
 mod poller;
 mod push;
 mod read_rate;
+mod reconnect;
 mod session;
 mod sse;
 
@@ -39,12 +40,21 @@ pub struct ClientSettings {
     pub feed: u32,
     /// The client wants the updates after this one.
     pub since: u64,
+    /// Whether polls say who asks, as requests for sessions always do: an app whose updates are for some must know.
+    pub polls_name_client: bool,
 }
 
 impl ClientSettings {
     /// Everything after the beginning, default timeouts, no further headers.
     pub fn new(target: Target, feed: u32) -> Self {
-        Self { target, timeouts: Timeouts::default(), headers: HeaderMap::new(), feed, since: 0 }
+        Self {
+            target,
+            timeouts: Timeouts::default(),
+            headers: HeaderMap::new(),
+            feed,
+            since: 0,
+            polls_name_client: false,
+        }
     }
 }
 

@@ -110,7 +110,7 @@ impl<N: Net> Poller<N> {
         if !self.polling.keep_alive {
             extra.push((CONNECTION, HeaderValue::from_static("close")));
         }
-        get(&self.settings, &format!("/updates?since={}", state.since), &extra)
+        get(&self.settings, &updates_after(&self.settings, self.actor.id, state.since), &extra)
     }
 
     fn take(&self, state: &mut State, answer: &Answer) {
@@ -140,6 +140,12 @@ impl State {
             None => wait.await,
         }
     }
+}
+
+/// Where a poll asks for the updates after `since`.
+pub(super) fn updates_after(settings: &ClientSettings, client: u32, since: u64) -> String {
+    let who = if settings.polls_name_client { format!("client={client}&") } else { String::new() };
+    format!("/updates?{who}since={since}")
 }
 
 /// Whether an answer to a poll brought no update.

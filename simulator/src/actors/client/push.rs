@@ -11,13 +11,13 @@ use hyper::upgrade::Upgraded;
 use outrigger::net::Net;
 use outrigger_shared::close::Side;
 use outrigger_shared::handshake::{VERSION, check_answer};
-use tokio::select;
 use tokio::time::Instant;
 
 use super::ClientSettings;
-use super::backoff::{Backoff, Retries};
+use super::backoff::Backoff;
 use super::http::{HttpConnection, get};
 use super::read_rate::ReadRate;
+use super::reconnect::{self, End, Sessions};
 use super::session::{self, Account};
 use crate::actors::event::{ClientEvent, RequestFailure, RequestKind};
 use crate::actors::{Actor, FROM_NOW, Stop, Wire, ws};
@@ -35,14 +35,16 @@ pub struct Push {
     pub messages: Option<Messages>,
     /// After the first session it does not ask for what it missed.
     pub forgets: bool,
+    /// How long it stays, from the first to the second, before it closes with 1000 and comes back at once.
+    pub stays: Option<(Duration, Duration)>,
     pub read_rate: ReadRate,
 }
 
 /// Pings of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pinging {
-    /// From one ping to the next.
-    pub interval: Duration,
+    /// A ping follows when nothing came for so long: no message, no ping, no pong.
+    pub silence: Duration,
     /// How long to wait for a pong before the session is given up.
     pub timeout: Duration,
 }
@@ -65,40 +67,48 @@ pub struct PushClient<N> {
 
 impl<N: Net> PushClient<N> {
     /// Listens until told to stop; then it closes with 1000.
-    pub async fn run(mut self, stop: Stop) {
-        self.actor.client_event(&ClientEvent::Started { feed: self.settings.feed, since: self.settings.since });
-        let mut retries = Retries::new(self.push.backoff);
-        let mut account = Account::new(self.settings.since);
-        let mut again = false;
-        while !stop.is_stopped() {
-            let began = Instant::now();
-            let opened = select! {
-                biased;
-                () = stop.stopped() => return,
-                opened = self.open(if again && self.push.forgets { FROM_NOW } else { account.since() }) => opened,
-            };
-            let mut lived = Duration::ZERO;
-            if let Some((upgraded, wire)) = opened {
-                again = true;
-                self.actor.client_event(&ClientEvent::HandshakeDone { took: began.elapsed() });
-                let opened = Instant::now();
-                let halves = ws::client(upgraded, wire, self.actor.rng.fork(), self.settings.timeouts.write);
-                let close_timeout = self.settings.timeouts.close;
-                let end = session::run(&self.actor, &self.push, close_timeout, halves, &mut account, &stop).await;
-                account.give_up_on_acks(&self.actor);
-                lived = opened.elapsed();
-                let session::End { how, code, reason } = end;
-                self.actor.client_event(&ClientEvent::Closed { how, code, reason, lived });
-            }
-            if !stop.is_stopped() {
-                retries.pause(&mut self.actor, lived, &stop).await;
-            }
-        }
+    pub async fn run(self, stop: Stop) {
+        let Self { actor, settings, push } = self;
+        let backoff = push.backoff;
+        let account = Account::new(settings.since);
+        reconnect::live(WebSockets { actor, settings: &settings, push, account }, &settings, backoff, stop).await;
+    }
+}
+
+struct WebSockets<'a, N> {
+    actor: Actor<N>,
+    settings: &'a ClientSettings,
+    push: Push,
+    account: Account,
+}
+
+impl<N: Net> Sessions for WebSockets<'_, N> {
+    type Net = N;
+    type Open = (Upgraded, Option<Arc<dyn Wire>>);
+
+    fn actor(&mut self) -> &mut Actor<N> {
+        &mut self.actor
     }
 
+    async fn open(&mut self, again: bool) -> Option<Self::Open> {
+        let since = if again && self.push.forgets { FROM_NOW } else { self.account.since() };
+        self.dial(since).await
+    }
+
+    async fn listen(&mut self, (upgraded, wire): Self::Open, stop: &Stop) -> End {
+        let halves = ws::client(upgraded, wire, self.actor.rng.fork(), self.settings.timeouts.write);
+        let stays = self.push.stays.map(|(min, max)| self.actor.rng.between(min, max));
+        let leaving = (stays, self.settings.timeouts.close);
+        let end = session::run(&self.actor, &self.push, leaving, halves, &mut self.account, stop).await;
+        self.account.give_up_on_acks(&self.actor);
+        end
+    }
+}
+
+impl<N: Net> WebSockets<'_, N> {
     /// Dials and upgrades.
-    async fn open(&mut self, since: u64) -> Option<(Upgraded, Option<Arc<dyn Wire>>)> {
-        let mut connection = HttpConnection::open(&self.actor, &self.settings, &self.push.read_rate).await?;
+    async fn dial(&mut self, since: u64) -> Option<(Upgraded, Option<Arc<dyn Wire>>)> {
+        let mut connection = HttpConnection::open(&self.actor, self.settings, &self.push.read_rate).await?;
         let mut key = [0; KEY_BYTES];
         self.actor.rng.fill(&mut key);
         let key = STANDARD.encode(key);
@@ -126,7 +136,7 @@ impl<N: Net> PushClient<N> {
         ];
         let path = format!("/ws?client={}&since={since}", self.actor.id);
         let began = Instant::now();
-        let request = get(&self.settings, &path, &extra);
+        let request = get(self.settings, &path, &extra);
         let within = self.settings.timeouts.answer;
         let mut response = connection.head(&self.actor, request, RequestKind::Upgrade, within).await?;
         let (status, took) = (response.status().as_u16(), began.elapsed());

@@ -11,6 +11,7 @@ use tokio::{join, select};
 
 use super::poller::take_update;
 use super::push::{Messages, Pinging, Push};
+use super::reconnect::End;
 use crate::actors::event::{ClientEvent, Ending};
 use crate::actors::feed::Told;
 use crate::actors::ws::{Broken, Incoming, Outgoing, Reader, Writer};
@@ -50,29 +51,17 @@ impl Account {
     }
 }
 
-/// How a session ended.
-#[derive(Debug)]
-pub(super) struct End {
-    pub(super) how: Ending,
-    pub(super) code: Option<u16>,
-    pub(super) reason: String,
-}
-
-impl End {
-    fn without_close(how: Ending) -> Self {
-        Self { how, code: None, reason: String::new() }
-    }
-}
-
-/// Runs until the session is over and both ends have said goodbye, or `close_timeout` after it should have been.
+/// Runs until the session is over and both ends have said goodbye, or `close_timeout` after it should have been. The
+/// client leaves after `stays`, and when it is told to stop.
 pub(super) async fn run<N: Net>(
     actor: &Actor<N>,
     push: &Push,
-    close_timeout: Duration,
+    (stays, close_timeout): (Option<Duration>, Duration),
     (reader, writer): (Reader, Writer),
     account: &mut Account,
     stop: &Stop,
 ) -> End {
+    let leaves_at = stays.map(|stays| Instant::now() + stays);
     let (queue, queued) = mpsc::channel(MAX_QUEUED_FRAMES);
     let (tell, mut heard) = mpsc::channel(1);
     let mut reading = pin!(read(actor, reader, queue.clone(), tell));
@@ -98,6 +87,7 @@ pub(super) async fn run<N: Net>(
             Some(news) = heard.recv() => hear(&news, actor, account, &mut timers),
             written = &mut writing => break written.err().unwrap_or(Ending::Error),
             () = stop.stopped() => break Ending::Left,
+            () = sleep_until(leaves_at.unwrap_or_else(Instant::now)), if leaves_at.is_some() => break Ending::Left,
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 match timers.act(&queue, actor, account) {
                     Ok(()) => {}
@@ -128,6 +118,8 @@ enum News {
     Update(u64),
     Ack(u64),
     Pong,
+    /// Nothing of importance; but the other end lives.
+    Other,
 }
 
 /// Why the reading stopped.
@@ -148,23 +140,21 @@ async fn read<N: Net>(
             Ok(Incoming::Message(text)) => match Told::parse(&text) {
                 Some(update) => {
                     take_update(actor, update);
-                    Some(News::Update(update.seq))
+                    News::Update(update.seq)
                 }
-                None => acknowledged(&text).map(News::Ack),
+                None => acknowledged(&text).map_or(News::Other, News::Ack),
             },
-            Ok(Incoming::Pong(_)) => Some(News::Pong),
+            Ok(Incoming::Pong(_)) => News::Pong,
             Ok(Incoming::Ping(payload)) => {
                 // Fails only once the writing is over, and the session with it.
                 let _ = queue.send(Outgoing::Pong(payload)).await;
-                None
+                News::Other
             }
             Ok(Incoming::Close { code, reason }) => return (reader, Stopped::Closed { code, reason }),
             Err(broken) => return (reader, Stopped::Broken(broken)),
         };
-        if let Some(news) = news {
-            // The other end of this lives as long as this future.
-            let _ = tell.send(news).await;
-        }
+        // The other end of this lives as long as this future.
+        let _ = tell.send(news).await;
     }
 }
 
@@ -213,7 +203,9 @@ fn drain<N: Net>(heard: &mut mpsc::Receiver<News>, actor: &Actor<N>, account: &m
 }
 
 fn hear<N: Net>(news: &News, actor: &Actor<N>, account: &mut Account, timers: &mut Timers) {
+    timers.heard();
     match *news {
+        News::Other => {}
         News::Update(seq) => account.since = account.since.max(seq),
         News::Pong => timers.pong_due = None,
         News::Ack(n) => {
@@ -235,9 +227,16 @@ impl Timers {
     fn new(push: &Push) -> Self {
         let now = Instant::now();
         Self {
-            ping: push.ping.map(|ping| (ping, now + ping.interval)),
+            ping: push.ping.map(|ping| (ping, now + ping.silence.max(MIN_INTERVAL))),
             pong_due: None,
             message: push.messages.map(|messages| (messages, now + messages.interval)),
+        }
+    }
+
+    /// The other end has said something: the silence begins anew.
+    fn heard(&mut self) {
+        if let Some((ping, due)) = &mut self.ping {
+            *due = Instant::now() + ping.silence.max(MIN_INTERVAL);
         }
     }
 
@@ -261,7 +260,7 @@ impl Timers {
         if let Some((ping, due)) = &mut self.ping
             && *due <= now
         {
-            *due = now + ping.interval.max(MIN_INTERVAL);
+            *due = now + ping.silence.max(MIN_INTERVAL);
             // A full queue is a connection that takes nothing: its pong would be as late.
             let _ = queue.try_send(Outgoing::Ping(Vec::new()));
             self.pong_due.get_or_insert(now + ping.timeout);

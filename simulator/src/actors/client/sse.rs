@@ -12,10 +12,11 @@ use tokio::select;
 use tokio::time::{Instant, timeout};
 
 use super::ClientSettings;
-use super::backoff::{Backoff, Retries};
+use super::backoff::Backoff;
 use super::http::{HttpConnection, get};
 use super::poller::take_update;
 use super::read_rate::ReadRate;
+use super::reconnect::{self, End, Sessions};
 use crate::actors::event::{ClientEvent, Ending, RequestFailure, RequestKind};
 use crate::actors::feed::{MAX_UPDATE_BYTES, Told};
 use crate::actors::{Actor, FROM_NOW, Stop};
@@ -59,46 +60,53 @@ pub struct SseClient<N> {
 
 impl<N: Net> SseClient<N> {
     /// Listens until told to stop.
-    pub async fn run(mut self, stop: Stop) {
-        self.actor.client_event(&ClientEvent::Started { feed: self.settings.feed, since: self.settings.since });
-        let mut retries = Retries::new(self.sse.backoff);
-        let mut since = self.settings.since;
-        let mut again = false;
-        while !stop.is_stopped() {
-            let began = Instant::now();
-            let opened = select! {
-                biased;
-                () = stop.stopped() => return,
-                opened = self.open(since, again && self.sse.forgets) => opened,
-            };
-            let mut lived = Duration::ZERO;
-            if let Some((mut connection, body)) = opened {
-                again = true;
-                self.actor.client_event(&ClientEvent::HandshakeDone { took: began.elapsed() });
-                let opened = Instant::now();
-                let how = select! {
-                    biased;
-                    () = stop.stopped() => Ending::Left,
-                    how = self.listen(&mut connection, body, &mut since) => how,
-                };
-                lived = opened.elapsed();
-                self.actor.client_event(&ClientEvent::Closed { how, code: None, reason: String::new(), lived });
-            }
-            if !stop.is_stopped() {
-                retries.pause(&mut self.actor, lived, &stop).await;
-            }
-        }
+    pub async fn run(self, stop: Stop) {
+        let Self { actor, settings, sse } = self;
+        let (backoff, since) = (sse.backoff, settings.since);
+        reconnect::live(Streams { actor, settings: &settings, sse, since }, &settings, backoff, stop).await;
+    }
+}
+
+struct Streams<'a, N> {
+    actor: Actor<N>,
+    settings: &'a ClientSettings,
+    sse: Sse,
+    /// The newest update that the client has.
+    since: u64,
+}
+
+impl<N: Net> Sessions for Streams<'_, N> {
+    type Net = N;
+    type Open = (HttpConnection, Incoming);
+
+    fn actor(&mut self) -> &mut Actor<N> {
+        &mut self.actor
     }
 
-    async fn open(&self, since: u64, from_now: bool) -> Option<(HttpConnection, Incoming)> {
-        let mut connection = HttpConnection::open(&self.actor, &self.settings, &self.sse.read_rate).await?;
+    async fn open(&mut self, again: bool) -> Option<(HttpConnection, Incoming)> {
+        self.ask(again && self.sse.forgets).await
+    }
+
+    async fn listen(&mut self, (mut connection, body): (HttpConnection, Incoming), stop: &Stop) -> End {
+        let how = select! {
+            biased;
+            () = stop.stopped() => Ending::Left,
+            how = self.read(&mut connection, body) => how,
+        };
+        End::without_close(how)
+    }
+}
+
+impl<N: Net> Streams<'_, N> {
+    async fn ask(&self, from_now: bool) -> Option<(HttpConnection, Incoming)> {
+        let mut connection = HttpConnection::open(&self.actor, self.settings, &self.sse.read_rate).await?;
         let mut extra = vec![(ACCEPT, EVENT_STREAM), (CACHE_CONTROL, HeaderValue::from_static("no-store"))];
         // The URL of an EventSource stays; where it was is told beside it.
-        if since > self.settings.since && !from_now {
-            extra.push((LAST_EVENT_ID, HeaderValue::from(since)));
+        if self.since > self.settings.since && !from_now {
+            extra.push((LAST_EVENT_ID, HeaderValue::from(self.since)));
         }
         let first = if from_now { FROM_NOW } else { self.settings.since };
-        let request = get(&self.settings, &format!("/events?client={}&since={first}", self.actor.id), &extra);
+        let request = get(self.settings, &format!("/events?client={}&since={first}", self.actor.id), &extra);
         let began = Instant::now();
         let within = self.settings.timeouts.answer;
         let failed = match connection.head(&self.actor, request, RequestKind::Events, within).await {
@@ -117,7 +125,7 @@ impl<N: Net> SseClient<N> {
         None
     }
 
-    async fn listen(&self, connection: &mut HttpConnection, mut body: Incoming, since: &mut u64) -> Ending {
+    async fn read(&mut self, connection: &mut HttpConnection, mut body: Incoming) -> Ending {
         let mut lines = Lines::default();
         loop {
             let next = connection.drive(body.frame());
@@ -134,7 +142,7 @@ impl<N: Net> SseClient<N> {
             let updates = lines.take(&bytes);
             for update in updates {
                 take_update(&self.actor, update);
-                *since = update.seq.max(*since);
+                self.since = update.seq.max(self.since);
             }
             if lines.is_overlong() {
                 return Ending::Error;

@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
+use super::Audience;
 use super::event::{AppEvent, ClientEvent, FeedEvent, Observer};
 use ranges::Ranges;
 use tally::Tally;
@@ -20,7 +21,11 @@ pub const OTHERS: &str = "others";
 
 /// An observer that counts. Everything is ordered, so that equal events give equal output.
 #[derive(Default)]
-pub struct Collector(Mutex<State>);
+pub struct Collector {
+    state: Mutex<State>,
+    /// Updates are lost to those whom they were for.
+    audience: Audience,
+}
 
 /// What a collector has counted.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -71,8 +76,8 @@ struct ClientState {
 }
 
 impl Collector {
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(audience: Audience) -> Self {
+        Self { state: Mutex::default(), audience }
     }
 
     /// Counts `client` in `group` from now on. Call it before the client lives.
@@ -100,9 +105,10 @@ impl Collector {
                 // Every client that did anything has a tally.
                 let tally = groups.entry(state.group(*id)).or_default();
                 tally.clients += 1;
-                tally.updates_lost += client.lost();
+                let wanted = self.audience.count(*id, client.since, client.newest_seq);
+                tally.updates_lost += wanted.saturating_sub(client.updates.len());
                 let created = state.feeds.get(&client.feed).copied().unwrap_or(0);
-                tally.updates_outstanding += created.saturating_sub(client.newest_seq);
+                tally.updates_outstanding += self.audience.count(*id, client.newest_seq, created);
             }
             let mut total = Tally::default();
             for tally in groups.values() {
@@ -118,7 +124,7 @@ impl Collector {
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
-        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        look(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -195,10 +201,5 @@ impl ClientState {
             self.newest_created_us = Some(created_us);
         }
         seq > self.since && self.updates.insert(seq)
-    }
-
-    /// Updates that never came though a later one did.
-    fn lost(&self) -> u64 {
-        (self.newest_seq - self.since) - self.updates.len()
     }
 }

@@ -32,7 +32,7 @@ fn publish(collector: &Collector, feed: u32, up_to: u64) {
 
 #[test]
 fn counts_a_poller_exactly() {
-    let collector = Collector::new();
+    let collector = Collector::new(Audience::everybody());
     collector.assign(1, "pollers");
     publish(&collector, 7, 5);
     let sent = ClientEvent::RequestSent { request: RequestKind::Poll };
@@ -75,7 +75,7 @@ fn counts_a_poller_exactly() {
 
 #[test]
 fn counts_a_push_client_exactly_and_adds_groups_up() {
-    let collector = Collector::new();
+    let collector = Collector::new(Audience::everybody());
     collector.assign(1, "push");
     collector.assign(2, "pollers");
     publish(&collector, 0, 3);
@@ -131,14 +131,14 @@ fn counts_a_push_client_exactly_and_adds_groups_up() {
 
 #[test]
 fn has_figures_of_nothing() {
-    let account = Collector::new().account();
+    let account = Collector::new(Audience::everybody()).account();
     assert_eq!(account.total, Figures::default());
     assert!(account.groups.is_empty() && account.apps.is_empty());
 }
 
 #[test]
 fn the_longest_times_count_as_a_day() {
-    let collector = Collector::new();
+    let collector = Collector::new(Audience::everybody());
     tell(&collector, 1, &[ClientEvent::Started { feed: 0, since: 0 }, update(1, 0, Duration::MAX)]);
     let delay = collector.account().groups[OTHERS].update_delay;
     assert!(delay.max_us.abs_diff(86_400_000_000) < 100_000_000, "{}", delay.max_us);

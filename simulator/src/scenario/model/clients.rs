@@ -60,7 +60,7 @@ pub struct Push {
     pub ping: Option<Duration>,
     /// Messages of its own, which the app takes and does not answer.
     pub sends: Option<Sends>,
-    /// How long a client stays before it closes with 1000 and comes back; drawn each time.
+    /// How long a client stays before it closes with 1000 and comes back at once; drawn each time.
     pub stays: Option<TimeRange>,
 }
 

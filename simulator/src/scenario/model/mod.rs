@@ -172,7 +172,7 @@ pub struct Workload {
     pub updates: Updates,
     /// Bytes of one update.
     pub size: SizeRange,
-    /// Of 10,000 clients, how many an update is for; who they are is drawn for each update. 10,000 is all.
+    /// Of 10,000 clients, how many an update is for on average: each client draws for each update. 10,000 is all.
     pub listeners_per_10k: u16,
 }
 
