@@ -4,10 +4,10 @@
 
 pub mod cli;
 pub mod config;
-pub mod control;
+mod control;
 pub mod demo;
 pub mod descriptors;
-pub mod drain;
+mod drain;
 mod drive;
 pub mod http;
 pub mod lifecycle;

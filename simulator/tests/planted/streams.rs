@@ -42,7 +42,9 @@ fn closes(
 }
 
 fn twice(frame: Frame) -> Vec<u8> {
-    [&frame.0[..], &frame.0].concat()
+    let mut bytes = frame.0;
+    bytes.extend_from_within(..);
+    bytes
 }
 
 fn flipped(mut frame: Frame) -> Vec<u8> {
