@@ -52,7 +52,7 @@ fn power_loss_says_nothing_and_the_restart_answers_with_a_reset() {
 #[test]
 fn a_restarted_sidecar_says_goodbye() {
     let run = with_fault("kind = 'restart'\nhost = 'edge'");
-    assert_eq!(figure(&run, "web", "ended_by_cause.shutdown"), 4.0);
+    assert_eq!(figure(&run, "web", "ended_by_cause.drain"), 4.0);
     assert_eq!(figure(&run, "web", "close_1006"), 0.0);
     assert_eq!(figure(&run, "web", "reconnects"), 4.0);
 }
