@@ -191,11 +191,13 @@ impl Relay {
             return Some(frame);
         }
         // While an older ping is unanswered its payload is used again, so that a late answer is known as ours.
-        let payload = self.half(to).ping.map_or_else(|| self.entropy.payload(), |ping| ping.payload);
+        let open = self.half(to).ping;
+        let payload = open.map_or_else(|| self.entropy.payload(), |ping| ping.payload);
+        let unanswered = open.map_or(0, |ping| ping.unanswered).saturating_add(1);
         let frame = Injected::ping(payload, key);
         let half = self.half_mut(to);
         half.probe = Probe::Waiting { since: now };
-        half.ping = Some(Ping { payload, sent_at: now });
+        half.ping = Some(Ping { payload, sent_at: now, unanswered });
         half.stats.pings_injected += 1;
         half.stats.bytes_injected += frame.len() as u64;
         events(Event::PingSent { to });
