@@ -317,7 +317,7 @@ impl Session {
     fn pinged(&mut self, to: Side, now: u64) {
         self.look(now);
         let masked = usize::from(to == Side::App);
-        let [since, lenient] = [self.silent_since(to), self.pingable_since(to, now)];
+        let (since, lenient) = (self.silent_since_at_least(to), self.pingable_since(to, now));
         let half = &mut self.sides[to as usize];
         half.injected += PING_BYTES[masked];
         half.ping_us = Some(now);
@@ -372,6 +372,12 @@ impl Session {
     /// Since when this side has been silent of its own will: while its peer takes nothing, it is not read.
     fn silent_since(&self, side: Side) -> u64 {
         self.sides[side as usize].heard_us.max(self.sides[side.peer() as usize].took_us)
+    }
+
+    /// The same, at the earliest: of bytes that wait inside of TLS the session does not know, and reads on.
+    fn silent_since_at_least(&self, side: Side) -> u64 {
+        let hidden = self.passed.tls && side == Side::App;
+        if hidden { self.sides[side as usize].heard_us } else { self.silent_since(side) }
     }
 
     /// Since when nothing stood in the way of a ping to this side either: neither bytes that wait, nor a frame underway.
