@@ -24,7 +24,8 @@ pub(super) struct Half {
     pub(super) eof: bool,
     /// Its socket failed: dead in both directions.
     pub(super) failed: bool,
-    /// Nothing more is expected of it: it broke the protocol, or did not answer in time. What it still sends is dropped.
+    /// Nothing more is expected of it: it broke the protocol, or did not answer in time. What it still sends is
+    /// dropped.
     pub(super) given_up: bool,
     /// The code of the Close that it sent.
     pub(super) close_in: Option<CloseCode>,

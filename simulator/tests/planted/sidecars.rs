@@ -36,7 +36,7 @@ fn keepalive_is_a_second_late() {
 fn keepalive_is_a_second_early() {
     let fast = |config: &mut Config| {
         let interval = &mut config.session.keepalive.app;
-        *interval = interval.map(|interval| interval - SECOND);
+        *interval = interval.map(|interval| interval.saturating_sub(SECOND));
     };
     caught_by("keepalive", "keepalive too fast by a second", &worlds::quiet(), || Configured(fast));
 }

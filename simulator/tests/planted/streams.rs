@@ -41,8 +41,8 @@ fn closes(
     })
 }
 
-fn twice(frame: Frame) -> Vec<u8> {
-    [&frame.0[..], &frame.0].concat()
+fn twice(Frame(frame): Frame) -> Vec<u8> {
+    frame.repeat(2)
 }
 
 fn flipped(mut frame: Frame) -> Vec<u8> {
