@@ -1,8 +1,9 @@
 //! One session's machine: two byte streams, joined verbatim, understood frame by frame.
 //!
 //! After the 101, or after TLS on a `tls` listener, a [`Relay`] is told what arrives and what time it is. It answers
-//! which bytes go to the other side, which frames of our own go in between, when to read no further, when to wake it, and
-//! when it is over. It never sees a payload change: bytes are forwarded as they came, mask and compression included.
+//! which bytes go to the other side, which frames of our own go in between, when to read no further, when to wake it,
+//! and when it is over. It never sees a payload change: bytes are forwarded as they came, mask and compression
+//! included.
 //!
 //! * A frame of up to [`HOLD_LIMIT`](crate::frame::HOLD_LIMIT) bytes is forwarded only whole, a longer one is streamed
 //!   as it comes. Frames of our own go only between frames. So when a source dies in the middle of a *long* frame, the
@@ -90,9 +91,9 @@ impl Relay {
         Self::new(policy, Protocol::WebSocket(negotiated), Entropy(seed), now)
     }
 
-    /// Blind bytes: nothing is parsed, nothing injected, no rate applied. An end of stream is passed on as a half-close;
-    /// the session ends when both directions have, or at the idle limit, the send timeout or the end of its lifetime
-    /// (which has no jitter here: there is no seed).
+    /// Blind bytes: nothing is parsed, nothing injected, no rate applied. An end of stream is passed on as a
+    /// half-close; the session ends when both directions have, or at the idle limit, the send timeout or the end of its
+    /// lifetime (which has no jitter here: there is no seed).
     pub fn raw(policy: Arc<Policy>, now: Micros) -> Self {
         Self::new(policy, Protocol::Raw, Entropy(0), now)
     }
@@ -136,8 +137,8 @@ impl Relay {
         }
     }
 
-    /// A write to that side failed. Drop what is pending for it, and read on until it ends: what it sent before, and its
-    /// Close, may still be on its way to the other side. The session ends with that, or after the close timeout.
+    /// A write to that side failed. Drop what is pending for it, and read on until it ends: what it sent before, and
+    /// its Close, may still be on its way to the other side. The session ends with that, or after the close timeout.
     pub fn write_failed(&mut self, to: Side, now: Micros, events: &mut dyn FnMut(Event)) {
         if self.is_over() || self.half(to).failed || self.half(to).unwritable {
             return;
@@ -171,9 +172,9 @@ impl Relay {
         }
     }
 
-    /// The next frame of ours for that side; only while the stream towards it stands at a frame boundary. It goes behind
-    /// all that was forwarded so far. Call after every step of [`receive`](Self::receive) (for both sides, before
-    /// the next step's bytes are forwarded), after [`handle_timeout`](Self::handle_timeout), [`eof`](Self::eof),
+    /// The next frame of ours for that side; only while the stream towards it stands at a frame boundary. It goes
+    /// behind all that was forwarded so far. Call after every step of [`receive`](Self::receive) (for both sides,
+    /// before the next step's bytes are forwarded), after [`handle_timeout`](Self::handle_timeout), [`eof`](Self::eof),
     /// [`failed`](Self::failed) and [`close`](Self::close); loop until `None`.
     pub fn poll_transmit(&mut self, to: Side, now: Micros, events: &mut dyn FnMut(Event)) -> Option<Injected> {
         let half = self.half(to);
@@ -190,11 +191,13 @@ impl Relay {
             return Some(frame);
         }
         // While an older ping is unanswered its payload is used again, so that a late answer is known as ours.
-        let payload = self.half(to).ping.map_or_else(|| self.entropy.payload(), |ping| ping.payload);
+        let open = self.half(to).ping;
+        let payload = open.map_or_else(|| self.entropy.payload(), |ping| ping.payload);
+        let unanswered = open.map_or(0, |ping| ping.unanswered).saturating_add(1);
         let frame = Injected::ping(payload, key);
         let half = self.half_mut(to);
         half.probe = Probe::Waiting { since: now };
-        half.ping = Some(Ping { payload, sent_at: now });
+        half.ping = Some(Ping { payload, sent_at: now, unanswered });
         half.stats.pings_injected += 1;
         half.stats.bytes_injected += frame.len() as u64;
         events(Event::PingSent { to });
@@ -247,7 +250,8 @@ impl Relay {
         }
     }
 
-    /// Acts on whatever is due; before the deadline it does nothing. Afterwards [`deadline`](Self::deadline) lies ahead.
+    /// Acts on whatever is due; before the deadline it does nothing. Afterwards [`deadline`](Self::deadline) lies
+    /// ahead.
     pub fn handle_timeout(&mut self, now: Micros, events: &mut dyn FnMut(Event)) {
         if self.deadline().is_none_or(|deadline| deadline > now) {
             return;

@@ -24,7 +24,8 @@ pub(super) struct Half {
     pub(super) eof: bool,
     /// Its socket failed: dead in both directions.
     pub(super) failed: bool,
-    /// Nothing more is expected of it: it broke the protocol, or did not answer in time. What it still sends is dropped.
+    /// Nothing more is expected of it: it broke the protocol, or did not answer in time. What it still sends is
+    /// dropped.
     pub(super) given_up: bool,
     /// The code of the Close that it sent.
     pub(super) close_in: Option<CloseCode>,
@@ -48,7 +49,7 @@ pub(super) struct Half {
     /// When it last took bytes that had waited for it.
     pub(super) took_at: Micros,
     pub(super) probe: Probe,
-    /// The last ping, while it is unanswered.
+    /// The last ping, while it or one before it is unanswered.
     pub(super) ping: Option<Ping>,
 }
 
@@ -68,6 +69,9 @@ pub(super) enum Probe {
 pub(super) struct Ping {
     pub(super) payload: [u8; 8],
     pub(super) sent_at: Micros,
+    /// Pings with this payload that may still be answered. A peer may leave out all answers but the last (RFC 6455
+    /// §5.5.3); then the payload stays in use.
+    pub(super) unanswered: u32,
 }
 
 impl Half {

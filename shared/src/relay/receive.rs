@@ -138,7 +138,9 @@ impl Relay {
         let half = self.half_mut(from);
         half.stats.frames += 1;
         half.stats.pongs_swallowed += 1;
-        if let Some(ping) = half.ping.take() {
+        if let Some(mut ping) = half.ping.take() {
+            ping.unanswered -= 1;
+            half.ping = Some(ping).filter(|ping| ping.unanswered > 0);
             let rtt = now.since(ping.sent_at);
             half.stats.ping_rtt = Some(rtt);
             events(Event::PongReceived { from, rtt });

@@ -105,7 +105,34 @@ fn any_byte_proves_life_and_a_late_pong_is_still_ours() {
     session.feed(Client, &pong(Client, &payload));
     assert_eq!(session.frames(App).len(), 1);
     session.pass(seconds(25));
+    assert_eq!(session.last_ping(Client), payload, "the other answer may still come");
+    session.feed(Client, &[pong(Client, &payload), pong(Client, &payload)].concat());
+    assert_eq!(session.frames(App).len(), 1);
+    session.pass(seconds(25));
     assert_ne!(session.last_ping(Client), payload);
+}
+
+/// A slow reader that speaks finds several pings at once when it reads again, and answers each.
+#[test]
+fn each_ping_that_went_unanswered_may_be_answered_late() {
+    for side in Side::BOTH {
+        let mut session = Session::new(keepalive_to(side));
+        for _ in 0..3 {
+            session.pass(seconds(25));
+            session.feed(side, &text(side, b"busy"));
+        }
+        assert_eq!(session.stats(side).pings_injected, 3);
+        let payload = session.last_ping(side);
+        for answered in 1..=3 {
+            session.feed(side, &pong(side, &payload));
+            assert_eq!(session.stats(side).pongs_swallowed, answered);
+        }
+        assert_eq!(session.frames(side.peer()).len(), 3, "the texts alone");
+        session.feed(side, &pong(side, &payload));
+        assert_eq!(session.frames(side.peer()).len(), 4, "nobody asked for a fourth");
+        session.pass(seconds(25));
+        assert_ne!(session.last_ping(side), payload);
+    }
 }
 
 #[test]

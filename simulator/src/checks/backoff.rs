@@ -1,5 +1,5 @@
-//! Clients come back no sooner and no later than their back-off says. Measured from the end of a session, or of an attempt, to the
-//! next look-up of a name.
+//! Clients come back no sooner and no later than their back-off says. Measured from the end of a session, or of an
+//! attempt, to the next look-up of a name.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use super::{Case, SLACK, micros};
 use crate::scenario::{Backoff, ClientKind, Jitter};
 use crate::world::record::Redial;
 
-/// With full jitter a single wait may be nothing at all. That so many in a row are each below this part of what they may be
-/// happens once in 2^32.
+/// With full jitter a single wait may be nothing at all. That so many in a row are each below this part of what they
+/// may be happens once in 2^32.
 const MIN_WAITS: usize = 8;
 const SMALL_PART: u64 = 16;
 

@@ -1,5 +1,5 @@
-//! Every end has a cause, and it is the true one: what the sidecar says is held against what the world did, and when. A fault is
-//! an excuse only for what it can bring about, and only where it is on the session's own way.
+//! Every end has a cause, and it is the true one: what the sidecar says is held against what the world did, and when. A
+//! fault is an excuse only for what it can bring about, and only where it is on the session's own way.
 
 use std::time::Duration;
 
@@ -88,7 +88,7 @@ fn untrue(case: &Case, session: &SidecarSession, ended: &Ended) -> Option<&'stat
 fn untimely(case: &Case, session: &SidecarSession, ended: &Ended, passed: &Passed) -> Option<String> {
     let config = &case.scenario.sidecars[session.sidecar].config;
     let settings = &config.session;
-    let closing_us = passed.closing_us?;
+    let closing_us = passed.closing_us.filter(|_| !passed.deferred)?;
     let exactly = |is: u64, due: Duration| {
         let off = Duration::from_micros(is.abs_diff(micros(due))) > SLACK;
         off.then(|| format!("it began after {:?} of that, and is due after {due:?}", Duration::from_micros(is)))
@@ -108,6 +108,8 @@ fn untimely(case: &Case, session: &SidecarSession, ended: &Ended, passed: &Passe
             exactly(waited, settings.keepalive.pong_timeout)
         }
         Cause::Stalled(side) => match passed.sides[side as usize].blocked_at_end_us {
+            // What waits inside of TLS counts from when TLS takes no more.
+            Some(blocked) if passed.tls && side == Side::Client && blocked > micros(config.dial.send_timeout) => None,
             Some(blocked) => exactly(blocked, config.dial.send_timeout),
             None => Some("nothing waited for it".to_owned()),
         },

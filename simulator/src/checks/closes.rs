@@ -1,8 +1,9 @@
-//! Who got which Close, and what else of the sidecar's own arrives: by what clients and apps themselves got, frame by frame.
+//! Who got which Close, and what else of the sidecar's own arrives: by what clients and apps themselves got, frame by
+//! frame.
 //!
-//! Each end gets at most one Close, with the code that the sidecar says it got; none is left with a bare end of stream unless the
-//! way to it was broken. Pings that nobody at the other end sent are as many as the sidecar says, and their answers never arrive
-//! there.
+//! Each end gets at most one Close, with the code that the sidecar says it got; none is left with a bare end of stream
+//! unless the way to it was broken. Pings that nobody at the other end sent are as many as the sidecar says, and their
+//! answers never arrive there.
 
 use outrigger::config::Inspect;
 use outrigger_shared::close::{Cause, CloseCode, Side};

@@ -1,8 +1,8 @@
-//! A side that is silent for the keepalive interval gets a ping: then, not later and not earlier; and one that answers nothing
-//! is not waited for beyond the pong timeout.
+//! A side that is silent for the keepalive interval gets a ping: then, not later and not earlier; and one that answers
+//! nothing is not waited for beyond the pong timeout.
 //!
-//! Silence is measured at the sidecar's sockets. It does not count while bytes wait for the other side, for then this one is
-//! not read, nor for the ping while bytes wait for this one or a frame to it is underway.
+//! Silence is measured at the sidecar's sockets. It does not count while bytes wait for the other side, for then this
+//! one is not read, nor for the ping while bytes wait for this one or a frame to it is underway.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! No session outlives its limits: neither its lifetime, nor silence of both sides beyond the idle limit. Silence is measured at the
-//! sidecar's sockets.
+//! No session outlives its limits: neither its lifetime, nor silence of both sides beyond the idle limit. Silence is
+//! measured at the sidecar's sockets.
 
 use std::time::Duration;
 
@@ -27,8 +27,10 @@ fn too_old(case: &Case, session: &SidecarSession) -> Option<String> {
             return Some(format!("{} lived {lived:?}; its lifetime is {:?}", case.name(session), lifetime.max));
         }
     }
-    let idle = session.passed.as_ref().map_or(0, |passed| passed.longest_idle_us);
-    (idle > micros(settings.dial.read_timeout + SLACK)).then(|| {
+    let passed = session.passed.as_ref()?;
+    let idle = passed.longest_idle_us;
+    let frame_ends = if passed.deferred { settings.session.close_timeout } else { Duration::ZERO };
+    (idle > micros(settings.dial.read_timeout + frame_ends + SLACK)).then(|| {
         let idle = Duration::from_micros(idle);
         format!("{} was silent for {idle:?}, beyond its idle limit", case.name(session))
     })

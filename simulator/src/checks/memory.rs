@@ -1,8 +1,8 @@
 //! What a sidecar holds of a session stays within what its limits allow, however slow a side is.
 //!
-//! It is weighed at the sidecar's sockets (see [`Passed`](crate::world::record::Passed)): bytes that came in and did not go
-//! out. A side is read while less than `write_buffer` waits for the other one, so there may be one read more than that; the
-//! incomplete start of a frame may be held in front of it.
+//! It is weighed at the sidecar's sockets (see [`Passed`](crate::world::record::Passed)): bytes that came in and did
+//! not go out. A side is read while less than `write_buffer` waits for the other one, so there may be one read more
+//! than that; the incomplete start of a frame may be held in front of it.
 
 use outrigger_shared::close::Side;
 

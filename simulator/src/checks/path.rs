@@ -49,8 +49,8 @@ impl<'a> Case<'a> {
         Some(self.group(connection.client))
     }
 
-    /// Whether a fault was on, or its effects not yet over, while the session lived, that keeps bytes from passing between
-    /// the sidecar and this side of the session, or this side from taking and giving them.
+    /// Whether a fault was on, or its effects not yet over, while the session lived, that keeps bytes from passing
+    /// between the sidecar and this side of the session, or this side from taking and giving them.
     pub(super) fn is_troubled(&self, session: &SidecarSession, side: Side) -> bool {
         self.faults_on(session).any(|kind| match side {
             Side::Client => self.between_client(session, kind) || self.slows_client(session, kind),

@@ -110,8 +110,8 @@ impl EndSeen {
     }
 }
 
-/// What passed a sidecar's two sockets of one session, seen from the network; up to the moment at which the session began to
-/// end. All times are virtual microseconds.
+/// What passed a sidecar's two sockets of one session, seen from the network; up to the moment at which the session
+/// began to end. All times are virtual microseconds.
 #[derive(Debug, Clone, Default)]
 pub struct Passed {
     /// By [`Side`](outrigger_shared::close::Side).
@@ -122,6 +122,9 @@ pub struct Passed {
     pub closing_us: Option<u64>,
     /// The longest time without a byte from either side, and without one that a slow side took.
     pub longest_idle_us: u64,
+    /// It began to end inside of a frame, or at its last byte: a Close of the sidecar's own waits for that byte, so
+    /// that when it was decided on cannot be seen.
+    pub deferred: bool,
     /// That time at the moment at which it began to end.
     pub idle_at_end_us: u64,
 }

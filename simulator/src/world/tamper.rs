@@ -1,5 +1,5 @@
-//! Joints of a run at which a test can put something wrong, to see that the checks notice. In a run of a scenario there is
-//! nothing here: the bugs themselves live with the tests.
+//! Joints of a run at which a test can put something wrong, to see that the checks notice. In a run of a scenario there
+//! is nothing here: the bugs themselves live with the tests.
 
 use std::io;
 use std::pin::Pin;

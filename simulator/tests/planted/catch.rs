@@ -12,8 +12,8 @@ use outrigger_sim::world::{self, Options, Run};
 /// Seeds within which a bug has to be caught.
 const MOST_SEEDS: u64 = 50;
 
-/// Plants a bug in a world, seed by seed, until `invariant` catches it; without the bug, each of these seeds must be good.
-/// `plant` is called once for each run.
+/// Plants a bug in a world, seed by seed, until `invariant` catches it; without the bug, each of these seeds must be
+/// good. `plant` is called once for each run.
 #[track_caller]
 pub(crate) fn caught_by<T: Tamper + 'static>(invariant: &str, bug: &str, world: &str, plant: impl Fn() -> T) {
     is_documented(bug, invariant);

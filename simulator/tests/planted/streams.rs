@@ -41,10 +41,8 @@ fn closes(
     })
 }
 
-fn twice(frame: Frame) -> Vec<u8> {
-    let mut bytes = frame.0;
-    bytes.extend_from_within(..);
-    bytes
+fn twice(Frame(frame): Frame) -> Vec<u8> {
+    frame.repeat(2)
 }
 
 fn flipped(mut frame: Frame) -> Vec<u8> {

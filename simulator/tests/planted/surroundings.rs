@@ -1,4 +1,5 @@
-//! Clients and apps that do not behave as the scenario says. That is no bug of a sidecar, but a run with it proves nothing.
+//! Clients and apps that do not behave as the scenario says. That is no bug of a sidecar, but a run with it proves
+//! nothing.
 
 use std::time::Duration;
 

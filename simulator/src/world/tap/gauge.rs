@@ -1,9 +1,10 @@
 //! What a sidecar holds and when it spoke, worked out from what its sockets gave and took.
 //!
-//! A session is two connections: the client's, known by the client's address, and the app's, known by the key in the request
-//! that the sidecar sends there. From the 101 on, what came in at one and did not go out at the other is what the sidecar
-//! holds. Two things do not go through: its own pings, and their answers; of those its events tell. When a session begins to
-//! end, bytes may be dropped, and there the gauge stops. In a TLS stream the lengths of the records tell as much.
+//! A session is two connections: the client's, known by the client's address, and the app's, known by the key in the
+//! request that the sidecar sends there. From the 101 on, what came in at one and did not go out at the other is what
+//! the sidecar holds. Two things do not go through: its own pings, and their answers; of those its events tell. When a
+//! session begins to end, bytes may be dropped, and there the gauge stops. In a TLS stream the lengths of the records
+//! tell as much.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -59,8 +60,8 @@ struct Conn {
 enum Stage {
     /// Requests; what is kept is the head underway.
     Asking(Vec<u8>),
-    /// The next thing is the head of the 101: what is kept is as much of it as came from the app. Towards the client it is the
-    /// first write, or the first record.
+    /// The next thing is the head of the 101: what is kept is as much of it as came from the app. Towards the client it
+    /// is the first write, or the first record.
     Answering(Vec<u8>),
     Session,
 }
@@ -317,7 +318,7 @@ impl Session {
     fn pinged(&mut self, to: Side, now: u64) {
         self.look(now);
         let masked = usize::from(to == Side::App);
-        let [since, lenient] = [self.silent_since(to), self.pingable_since(to, now)];
+        let (since, lenient) = (self.silent_since_at_least(to), self.pingable_since(to, now));
         let half = &mut self.sides[to as usize];
         half.injected += PING_BYTES[masked];
         half.ping_us = Some(now);
@@ -334,6 +335,7 @@ impl Session {
         }
         self.look(now);
         self.passed.closing_us = Some(now);
+        self.passed.deferred = self.sides.iter().any(|half| half.inside || half.inside_us == now);
         self.passed.idle_at_end_us = now - self.active_us(now);
         for side in Side::BOTH {
             let half = &self.sides[side as usize];
@@ -374,7 +376,14 @@ impl Session {
         self.sides[side as usize].heard_us.max(self.sides[side.peer() as usize].took_us)
     }
 
-    /// Since when nothing stood in the way of a ping to this side either: neither bytes that wait, nor a frame underway.
+    /// The same, at the earliest: of bytes that wait inside of TLS the session does not know, and reads on.
+    fn silent_since_at_least(&self, side: Side) -> u64 {
+        let hidden = self.passed.tls && side == Side::App;
+        if hidden { self.sides[side as usize].heard_us } else { self.silent_since(side) }
+    }
+
+    /// Since when nothing stood in the way of a ping to this side either: neither bytes that wait, nor a frame
+    /// underway.
     fn pingable_since(&self, side: Side, now: u64) -> u64 {
         let (half, peer) = (&self.sides[side as usize], &self.sides[side.peer() as usize]);
         if half.blocked_us.is_some() || peer.blocked_us.is_some() || peer.inside {

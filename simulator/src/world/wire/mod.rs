@@ -1,11 +1,11 @@
 //! Both ends of every WebSocket session, beside each other: what one end sent, frame by frame and byte by byte, is held
 //! against what the other end got.
 //!
-//! A frame is known by its length and by a digest over every byte of it, header and mask included: the relay is verbatim, so
-//! they must be equal, and they must come in the order in which they were sent. Three things are allowed to differ, and are told apart:
-//! a ping or a Close that the other end never sent is the sidecar's own; the pong that answers such a ping must *not*
-//! arrive; and a session may end with frames underway. Sessions are joined by the key of their handshake, which goes through
-//! the sidecar as it is.
+//! A frame is known by its length and by a digest over every byte of it, header and mask included: the relay is
+//! verbatim, so they must be equal, and they must come in the order in which they were sent. Three things are allowed
+//! to differ, and are told apart: a ping or a Close that the other end never sent is the sidecar's own; the pong that
+//! answers such a ping must *not* arrive; and a session may end with frames underway. Sessions are joined by the key of
+//! their handshake, which goes through the sidecar as it is.
 
 mod frames;
 mod line;
