@@ -66,6 +66,8 @@ pub struct Run {
     pub digest: Digest,
     pub stats: Stats,
     pub virtual_time: Duration,
+    /// Virtual time until the figures were taken: the scenario's duration, and until all had healed.
+    pub measured: Duration,
 }
 
 impl Run {
@@ -105,6 +107,7 @@ pub fn run(scenario: &Scenario, seed: u64, options: &Options) -> Result<Run, Run
         digest: outcome.digest,
         stats: outcome.stats,
         virtual_time: outcome.virtual_time,
+        measured: Duration::from_micros(end.evidence.at_us),
     })
 }
 

@@ -83,6 +83,38 @@ fn json_is_json() {
 }
 
 #[test]
+fn without_a_terminal_lines_tell_how_far_it_is_unless_they_are_not_wanted() {
+    let folder = Folder::new("progress");
+    let file = folder.file("good.toml", &behind_hop("25s", "rst", ""));
+    let (code, out, err) = sim(&folder.0, &["run", &file, "--seeds", "1..4", "--jobs", "1"]);
+    assert_eq!((code, err.as_str()), (0, "1/4 runs\n2/4 runs\n3/4 runs\n4/4 runs\n"));
+    assert!(out.lines().all(|line| line.len() <= 80 || line.starts_with(&file)), "{out}");
+    assert!(out.contains("\n| clients | requests |") && out.contains("0 in every row: "), "{out}");
+    let (code, _, err) = sim(&folder.0, &["run", &file, "--seeds", "1..4", "--no-progress"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+}
+
+#[test]
+fn prices_on_the_command_line_stand_above_those_of_the_file() {
+    let folder = Folder::new("prices");
+    let file = folder.file("good.toml", &behind_hop("25s", "rst", "[prices]\ncurrency = 'EUR'\ngib = 1\n"));
+    let (code, out, _) = sim(&folder.0, &["run", &file, "--seed", "1"]);
+    assert_eq!(code, 0);
+    assert!(
+        out.contains("\nEUR for one client and 30 days, ") && out.contains("- in every row: requests, conn"),
+        "{out}"
+    );
+    let flags = ["--price-connections", "0.001", "--currency", "CNY"];
+    let (code, out, _) = sim(&folder.0, &[&["run", &file, "--seed", "1"], &flags[..]].concat());
+    assert_eq!(code, 0);
+    assert!(out.contains("\nCNY for one client and 30 days, "), "{out}");
+    // A connection that is always open, for 720 hours.
+    assert!(out.contains("| web     |      0.7"), "{out}");
+    assert_eq!(sim(&folder.0, &["run", &file, "--price-gib", "-1"]).0, 2);
+    assert_eq!(sim(&folder.0, &["run", &file, "--price-gib", "much"]).0, 2);
+}
+
+#[test]
 fn what_is_told_wrongly_is_2() {
     let folder = Folder::new("wrong");
     let file = folder.file("bad.toml", "name = 7\n");
