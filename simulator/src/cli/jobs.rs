@@ -66,7 +66,9 @@ pub(super) fn all<R: Send>(
                     results.lock().expect("no worker panics with it")[mine] = Some(result);
                     let (done, err) = &mut *done.lock().expect("no worker panics with it");
                     *done += 1;
-                    bar.inc(1);
+                    if let Some(bar) = &bar {
+                        bar.inc(1);
+                    }
                     if told.progress == Progress::Lines {
                         step(*done, count, *err);
                     }
@@ -74,14 +76,16 @@ pub(super) fn all<R: Send>(
             });
         }
     });
-    bar.finish_and_clear();
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
     let results = results.into_inner().expect("no worker panics with it");
     results.into_iter().map(|result| result.expect("every number was taken")).collect()
 }
 
-/// One that is not drawn, unless it is wanted and there is something to wait for.
-fn bar(count: usize, progress: Progress) -> ProgressBar {
-    let (Progress::Bar { color }, 2..) = (progress, count) else { return ProgressBar::hidden() };
+/// None unless it is wanted and there is something to wait for: even a hidden one draws from the system's randomness.
+fn bar(count: usize, progress: Progress) -> Option<ProgressBar> {
+    let (Progress::Bar { color }, 2..) = (progress, count) else { return None };
     let style = ProgressStyle::with_template(if color { COLORED_BAR } else { BAR }).expect("the template is right");
     let speed = |state: &ProgressState, text: &mut dyn std::fmt::Write| {
         // Before the first run has ended, nobody knows.
@@ -93,7 +97,7 @@ fn bar(count: usize, progress: Progress) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
     bar.set_style(style.progress_chars("##.").with_key("speed", speed));
     bar.enable_steady_tick(TICK);
-    bar
+    Some(bar)
 }
 
 /// A line for each tenth.
