@@ -83,6 +83,10 @@ fn halves(io: Io, role: Role, masks: Option<Rng>, timeout: Duration) -> (Reader,
     let mut reader = WebSocket::after_handshake(join(read, sink()), role);
     // The reader has nothing to write to: pings are handed on, and what it answers to a Close goes to the sink.
     reader.set_auto_pong(false);
+    if role == Role::Client {
+        // A client's reader masks nothing but that answer, and would draw the mask from the system's randomness.
+        reader.set_auto_apply_mask(false);
+    }
     reader.set_max_message_size(MAX_MESSAGE_BYTES);
     let mut socket = WebSocket::after_handshake(join(empty(), write), role);
     // One write for each frame: over TLS a vectored write would make two records of it.

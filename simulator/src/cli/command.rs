@@ -21,6 +21,8 @@ Examples:
 
 Exit codes: 0 all holds, 1 an expectation or an invariant does not, 2 wrong flags or scenarios.";
 
+/// As in `[prices]`.
+const MAX_PRICE: f64 = 1e9;
 /// Threads that runs go on, unless told otherwise.
 const DEFAULT_JOBS: &str = "2";
 
@@ -38,7 +40,12 @@ pub(super) fn command() -> Command {
             seeds(),
             variant(),
             jobs(),
+            no_progress(),
             json(),
+            price("price-requests", "For a million requests, instead of the scenario's price"),
+            price("price-connections", "For one connection that is open for an hour"),
+            price("price-gib", "For 2^30 bytes sent to clients"),
+            Arg::new("currency").long("currency").value_name("TEXT").help("What prices are in"),
         ]))
         .subcommand(Command::new("list").about("Scenarios and what they are about").arg(files().required(false)))
         .subcommand(Command::new("check").about("Everything that is wrong with scenario files, at once").arg(files()))
@@ -49,6 +56,7 @@ pub(super) fn command() -> Command {
                 seeds(),
                 variant(),
                 jobs(),
+                no_progress(),
             ]),
         )
         .subcommand(Command::new("replay").about("Run one seed and tell all that happened").args([
@@ -125,6 +133,20 @@ fn jobs() -> Arg {
         .default_value(DEFAULT_JOBS)
         .value_parser(value_parser!(u64).range(1..=64))
         .help("Runs at once")
+}
+
+fn no_progress() -> Arg {
+    let help = "Do not tell how far it is; the variable CI leaves out the bar, NO_COLOR its colour";
+    Arg::new("no-progress").long("no-progress").action(ArgAction::SetTrue).help(help)
+}
+
+fn price(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name("N").value_parser(money).help(help)
+}
+
+fn money(text: &str) -> Result<f64, String> {
+    let amount: Option<f64> = text.parse().ok();
+    amount.filter(|amount| (0.0..=MAX_PRICE).contains(amount)).ok_or_else(|| "write a number, such as 0.4".to_owned())
 }
 
 fn json() -> Arg {

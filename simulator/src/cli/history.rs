@@ -8,7 +8,7 @@ use std::process::Command;
 use clap::ArgMatches;
 
 use super::files::{self, Loaded, Task, replay_command};
-use super::{FAILED, OK, USAGE, jobs, paths, single};
+use super::{FAILED, OK, Screen, USAGE, jobs, paths, single};
 use crate::history::Entry;
 use crate::world::{self, Options};
 
@@ -88,7 +88,7 @@ pub(super) fn digest(matches: &ArgMatches, out: &mut dyn Write, err: &mut dyn Wr
     OK
 }
 
-pub(super) fn verify(matches: &ArgMatches, terminal: bool, out: &mut dyn Write, err: &mut (dyn Write + Send)) -> u8 {
+pub(super) fn verify(matches: &ArgMatches, screen: &Screen, out: &mut dyn Write, err: &mut (dyn Write + Send)) -> u8 {
     let Ok(loaded) = files::load(&paths(matches, "files"), err) else { return USAGE };
     let found = files::tasks(&loaded, matches).and_then(|tasks| {
         let program = std::env::current_exe().map_err(|why| format!("the program cannot find itself: {why}"))?;
@@ -101,8 +101,8 @@ pub(super) fn verify(matches: &ArgMatches, terminal: bool, out: &mut dyn Write, 
             return USAGE;
         }
     };
-    let jobs = usize::try_from(*matches.get_one::<u64>("jobs").expect("it has a default")).unwrap_or(1);
-    let compared = jobs::all(tasks.len(), jobs, terminal, err, |index| compare(&program, &loaded, tasks[index]));
+    let compared =
+        jobs::all(tasks.len(), &jobs::told(matches, screen), err, |index| compare(&program, &loaded, tasks[index]));
     let mut code = OK;
     for (task, difference) in tasks.iter().zip(compared) {
         if let Some(difference) = difference {

@@ -1,6 +1,8 @@
 //! The command line of `outrigger-sim`.
 
+mod breakeven;
 mod command;
+mod costs;
 mod files;
 mod history;
 mod jobs;
@@ -28,11 +30,20 @@ pub const USAGE: u8 = 2;
 /// Where scenarios are, if nobody says.
 const DEFAULT_FOLDER: &str = "scenarios";
 
-/// Does what `args` (the first is the program's name) say and returns the exit code. `terminal` is whether `err` is
-/// one.
+/// What there is to show things on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Screen {
+    /// The process's own standard error takes a progress bar: it is a terminal that a person looks at.
+    pub bar: bool,
+    pub color: bool,
+    /// Columns that a table may have.
+    pub width: usize,
+}
+
+/// Does what `args` (the first is the program's name) say and returns the exit code.
 pub fn main(
     args: impl IntoIterator<Item = OsString>,
-    terminal: bool,
+    screen: &Screen,
     out: &mut dyn Write,
     err: &mut (dyn Write + Send),
 ) -> u8 {
@@ -46,10 +57,10 @@ pub fn main(
         }
     };
     match matches.subcommand() {
-        Some(("run", matches)) => run::run(matches, terminal, out, err),
+        Some(("run", matches)) => run::run(matches, screen, out, err),
         Some(("list", matches)) => list(matches, out, err),
         Some(("check", matches)) => check(matches, out, err),
-        Some(("verify", matches)) => history::verify(matches, terminal, out, err),
+        Some(("verify", matches)) => history::verify(matches, screen, out, err),
         Some(("replay", matches)) => history::replay(matches, out, err),
         Some(("shrink", matches)) => shrink::shrink(matches, out, err),
         Some(("diff", matches)) => history::diff(matches, out, err),

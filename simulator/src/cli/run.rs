@@ -1,13 +1,16 @@
 //! `run`: everything that was asked for, and what came of it.
 
 use std::io::Write;
+use std::time::Duration;
 
 use clap::ArgMatches;
 use serde_json::{Value, json};
 
+use super::costs::Costs;
 use super::files::{self, Loaded, Task, replay_command};
-use super::{FAILED, OK, USAGE, jobs, paths, report};
-use crate::scenario::Metrics;
+use super::report::Row;
+use super::{FAILED, OK, Screen, USAGE, breakeven, costs, jobs, paths, report};
+use crate::scenario::{ClientGroup, Metrics};
 use crate::world::{self, Options};
 
 /// Runs that fail and are told one by one; of the others only the number.
@@ -19,12 +22,17 @@ struct Kept {
     metrics: Metrics,
     digest: u64,
     virtual_us: u64,
+    /// For how long the figures were counted.
+    measured: Duration,
     /// Every expectation and invariant that does not hold, a line each.
     wrong: Vec<String>,
 }
 
-pub(super) fn run(matches: &ArgMatches, terminal: bool, out: &mut dyn Write, err: &mut (dyn Write + Send)) -> u8 {
-    let Ok(loaded) = files::load(&paths(matches, "files"), err) else { return USAGE };
+pub(super) fn run(matches: &ArgMatches, screen: &Screen, out: &mut dyn Write, err: &mut (dyn Write + Send)) -> u8 {
+    let Ok(mut loaded) = files::load(&paths(matches, "files"), err) else { return USAGE };
+    for found in &mut loaded {
+        found.scenario.prices = costs::prices(found.scenario.prices.take(), matches);
+    }
     let tasks = match files::tasks(&loaded, matches) {
         Ok(tasks) => tasks,
         Err(why) => {
@@ -32,10 +40,13 @@ pub(super) fn run(matches: &ArgMatches, terminal: bool, out: &mut dyn Write, err
             return USAGE;
         }
     };
-    let jobs = usize::try_from(*matches.get_one::<u64>("jobs").expect("it has a default")).unwrap_or(1);
-    let runs = jobs::all(tasks.len(), jobs, terminal, err, |index| one(&loaded, tasks[index]));
+    let runs = jobs::all(tasks.len(), &jobs::told(matches, screen), err, |index| one(&loaded, tasks[index]));
     let failed = runs.iter().any(|run| !run.wrong.is_empty());
-    let _ = if matches.get_flag("json") { print_json(&loaded, &runs, out) } else { print(&loaded, &runs, out) };
+    let _ = if matches.get_flag("json") {
+        print_json(&loaded, &runs, out)
+    } else {
+        print(&loaded, &runs, screen.width, out)
+    };
     if failed { FAILED } else { OK }
 }
 
@@ -45,13 +56,17 @@ fn one(loaded: &[Loaded], task: Task) -> Kept {
         Ok(run) => {
             let wrong = super::wrong(&run);
             let virtual_us = u64::try_from(run.virtual_time.as_micros()).unwrap_or(u64::MAX);
-            Kept { task, metrics: run.metrics, digest: run.digest.total, virtual_us, wrong }
+            let (digest, measured) = (run.digest.total, run.measured);
+            Kept { task, metrics: run.metrics, digest, virtual_us, measured, wrong }
         }
-        Err(why) => Kept { task, metrics: Metrics::new(), digest: 0, virtual_us: 0, wrong: vec![why.to_string()] },
+        Err(why) => {
+            let (metrics, measured, wrong) = (Metrics::new(), Duration::ZERO, vec![why.to_string()]);
+            Kept { task, metrics, digest: 0, virtual_us: 0, measured, wrong }
+        }
     }
 }
 
-fn print(loaded: &[Loaded], runs: &[Kept], out: &mut dyn Write) -> std::io::Result<()> {
+fn print(loaded: &[Loaded], runs: &[Kept], width: usize, out: &mut dyn Write) -> std::io::Result<()> {
     let failed: Vec<&Kept> = runs.iter().filter(|run| !run.wrong.is_empty()).collect();
     for run in failed.iter().take(MAX_TOLD) {
         writeln!(out, "{}", replay_command(loaded, run.task))?;
@@ -63,25 +78,30 @@ fn print(loaded: &[Loaded], runs: &[Kept], out: &mut dyn Write) -> std::io::Resu
         writeln!(out, "and {} more runs that fail", failed.len() - MAX_TOLD)?;
     }
     for (file, found) in loaded.iter().enumerate() {
-        let mut rows = Vec::new();
-        let mut seeds = 0;
-        for (variant, (label, _)) in found.variants.iter().enumerate() {
-            let of_it = runs.iter().filter(|run| (run.task.file, run.task.variant) == (file, variant));
-            let figures: Vec<&Metrics> = of_it.map(|run| &run.metrics).collect();
-            if !figures.is_empty() {
-                seeds = figures.len();
-                rows.push((label.clone(), report::mean(&figures)));
-            }
-        }
+        let rows = rows(found, file, runs);
+        let seeds = runs.iter().filter(|run| run.task.file == file).count() / rows.len().max(1);
         let told = if seeds == 1 { "1 seed".to_owned() } else { format!("means of {seeds} seeds") };
         writeln!(out, "{}: {} ({told})", found.path.display(), found.scenario.name)?;
-        write!(out, "{}", report::table(&found.scenario, &rows))?;
+        writeln!(out, "{}", report::tables(&found.scenario, &rows, width))?;
     }
     let count = if runs.len() == 1 { "1 run".to_owned() } else { format!("{} runs", runs.len()) };
     match failed.len() {
         0 => writeln!(out, "{count}, all hold"),
         failed => writeln!(out, "{count}, {failed} failed"),
     }
+}
+
+/// The means of each variant that was run.
+fn rows(found: &Loaded, file: usize, runs: &[Kept]) -> Vec<Row> {
+    let row = |variant: usize| {
+        let of_it: Vec<&Kept> =
+            runs.iter().filter(|run| (run.task.file, run.task.variant) == (file, variant)).collect();
+        let count = u32::try_from(of_it.len()).expect("seeds are counted in 32 bits");
+        let measured = of_it.iter().map(|run| run.measured).sum::<Duration>().checked_div(count)?;
+        let metrics = report::mean(of_it.iter().map(|run| &run.metrics));
+        Some(Row { variant, metrics, measured_us: measured.as_secs_f64() * 1e6 })
+    };
+    (0..found.variants.len()).filter_map(row).collect()
 }
 
 fn print_json(loaded: &[Loaded], runs: &[Kept], out: &mut dyn Write) -> std::io::Result<()> {
@@ -99,11 +119,35 @@ fn print_json(loaded: &[Loaded], runs: &[Kept], out: &mut dyn Write) -> std::io:
             "seed": run.task.seed,
             "digest": format!("{:016x}", run.digest),
             "virtual_us": run.virtual_us,
+            "costs": costs_of(found, run),
             "failures": run.wrong,
             "replay": replay_command(loaded, run.task),
             "metrics": Value::Object(groups),
         })
     };
     let all: Vec<Value> = runs.iter().map(of_run).collect();
-    writeln!(out, "{:#}", json!({ "runs": all }))
+    let of_file = |(file, found): (usize, &Loaded)| {
+        let path = found.path.display().to_string();
+        let lines = breakeven::all(&found.scenario, &rows(found, file, runs));
+        lines.iter().map(|line| breakeven::to_json(&path, line)).collect::<Vec<_>>()
+    };
+    let break_even: Vec<Value> = loaded.iter().enumerate().flat_map(of_file).collect();
+    writeln!(out, "{:#}", json!({ "runs": all, "break_even": break_even }))
+}
+
+/// By group, for one client and 30 days; empty without prices.
+fn costs_of(found: &Loaded, run: &Kept) -> Value {
+    let Some(prices) = &found.scenario.prices else { return json!({}) };
+    let measured_us = run.measured.as_secs_f64() * 1e6;
+    let of_group = |group: &ClientGroup| {
+        let costs = Costs::of(prices, &run.metrics, &group.name, group.count, measured_us);
+        let parts = json!({
+            "requests": costs.requests,
+            "connections": costs.connections,
+            "traffic": costs.traffic,
+            "together": costs.together(),
+        });
+        (group.name.clone(), parts)
+    };
+    Value::Object(found.scenario.clients.iter().map(of_group).collect())
 }

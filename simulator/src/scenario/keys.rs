@@ -456,7 +456,9 @@ const PRICE: Kind = Kind::Number { from: 0.0, to: 1e9 };
 pub(super) static PRICES: Section = Section {
     name: "prices",
     shape: Shape::Table,
-    about: "What things cost you, for reports.",
+    about: "What things cost you. With any of them, reports say what each group costs for one client and 30 days, and where \
+            two ways of getting updates break even. `--price-requests`, `--price-connections`, `--price-gib` and \
+            `--currency` of `run` stand above these.",
     keys: &[
         Key::new("currency", Kind::Text, "USD", "Printed after amounts."),
         Key::unset("million_requests", PRICE, "not counted", "0.4", "For a million requests."),

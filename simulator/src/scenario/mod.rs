@@ -24,6 +24,7 @@
 //! assert_eq!(schedule(&scenario, 7), schedule(&scenario, 7));
 //! ```
 
+mod axis;
 mod expect;
 mod fields;
 mod hops;
@@ -43,6 +44,7 @@ mod write;
 
 use outrigger::config::{FileSource, Finding, Report, parse_toml};
 
+pub use self::axis::Axis;
 pub use self::expect::{Bound, Failure, Metrics, check};
 pub use self::model::*;
 pub use self::reference::reference;

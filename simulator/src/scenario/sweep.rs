@@ -162,6 +162,24 @@ fn set(table: &mut DeTable<'static>, way: &str, value: &Value) -> Result<Before,
     Ok(before)
 }
 
+/// What the key at the end of a way takes, where it is a key of a scenario.
+pub(super) fn kind(way: &str) -> Option<Kind> {
+    let (section, rest) = split(way).ok()?;
+    let item = match (section.shape, section.name) {
+        (Shape::List, "links") => 2,
+        (Shape::List, _) => 1,
+        _ => 0,
+    };
+    match rest.get(item..)? {
+        [key] => section.find(key).map(|key| key.kind),
+        [key, inner] => match section.find(key)?.kind {
+            Kind::Table(table) => table.find(inner).map(|key| key.kind),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// The section that a way begins with, and what follows.
 fn split(way: &str) -> Result<(&'static Section, Vec<&str>), Lost> {
     let parts: Vec<&str> = way.split('.').collect();
@@ -234,7 +252,7 @@ fn table_of<'a>(value: &'a DeValue<'static>) -> Option<&'a DeTable<'static>> {
 }
 
 /// A value as it is read in a label.
-fn show(value: &DeValue) -> String {
+pub(super) fn show(value: &DeValue) -> String {
     match value {
         DeValue::Array(items) => {
             let items: Vec<String> = items.iter().map(|item| show(item.get_ref())).collect();

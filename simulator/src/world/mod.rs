@@ -70,6 +70,8 @@ pub struct Run {
     pub digest: Digest,
     pub stats: Stats,
     pub virtual_time: Duration,
+    /// Virtual time until the figures were taken: the scenario's duration, and until all had healed.
+    pub measured: Duration,
 }
 
 impl Run {
@@ -121,6 +123,7 @@ pub fn run_with(
         digest: outcome.digest,
         stats: outcome.stats,
         virtual_time: outcome.virtual_time,
+        measured: Duration::from_micros(end.evidence.at_us),
     })
 }
 

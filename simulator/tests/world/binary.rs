@@ -1,34 +1,10 @@
 //! The built program: exit codes, first lines, processes.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::support::behind_hop;
-
-/// A folder that goes when the test is over.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn file(&self, name: &str, text: &str) -> String {
-        let path = self.0.join(name);
-        fs::write(&path, text).unwrap();
-        path.display().to_string()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use crate::support::{Folder, behind_hop};
 
 fn sim(folder: &Path, args: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_outrigger-sim"));
@@ -80,6 +56,38 @@ fn json_is_json() {
     assert_eq!(parsed["runs"][1]["seed"], 2);
     assert_eq!(parsed["runs"][0]["metrics"]["web"]["requests"], 2.0);
     assert_ne!(parsed["runs"][0]["digest"], parsed["runs"][1]["digest"]);
+}
+
+#[test]
+fn without_a_terminal_lines_tell_how_far_it_is_unless_they_are_not_wanted() {
+    let folder = Folder::new("progress");
+    let file = folder.file("good.toml", &behind_hop("25s", "rst", ""));
+    let (code, out, err) = sim(&folder.0, &["run", &file, "--seeds", "1..4", "--jobs", "1"]);
+    assert_eq!((code, err.as_str()), (0, "1/4 runs\n2/4 runs\n3/4 runs\n4/4 runs\n"));
+    assert!(out.lines().all(|line| line.len() <= 80 || line.starts_with(&file)), "{out}");
+    assert!(out.contains("\n| clients | requests |") && out.contains("0 in every row: "), "{out}");
+    let (code, _, err) = sim(&folder.0, &["run", &file, "--seeds", "1..4", "--no-progress"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+}
+
+#[test]
+fn prices_on_the_command_line_stand_above_those_of_the_file() {
+    let folder = Folder::new("prices");
+    let file = folder.file("good.toml", &behind_hop("25s", "rst", "[prices]\ncurrency = 'EUR'\ngib = 1\n"));
+    let (code, out, _) = sim(&folder.0, &["run", &file, "--seed", "1"]);
+    assert_eq!(code, 0);
+    assert!(
+        out.contains("\nEUR for one client and 30 days, ") && out.contains("- in every row: requests, conn"),
+        "{out}"
+    );
+    let flags = ["--price-connections", "0.001", "--currency", "CNY"];
+    let (code, out, _) = sim(&folder.0, &[&["run", &file, "--seed", "1"], &flags[..]].concat());
+    assert_eq!(code, 0);
+    assert!(out.contains("\nCNY for one client and 30 days, "), "{out}");
+    // A connection that is always open, for 720 hours.
+    assert!(out.contains("| web     |      0.7"), "{out}");
+    assert_eq!(sim(&folder.0, &["run", &file, "--price-gib", "-1"]).0, 2);
+    assert_eq!(sim(&folder.0, &["run", &file, "--price-gib", "much"]).0, 2);
 }
 
 #[test]

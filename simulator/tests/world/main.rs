@@ -3,6 +3,7 @@
 
 mod binary;
 mod determinism;
+mod entropy;
 mod faults;
 mod idle;
 mod model;

@@ -1,9 +1,34 @@
 //! What the tests share.
 
+use std::fs;
 use std::path::PathBuf;
 
 use outrigger_sim::scenario::{self, Scenario};
 use outrigger_sim::world::{self, Options, Run};
+
+/// A folder that goes when the test is over.
+pub(crate) struct Folder(pub(crate) PathBuf);
+
+impl Folder {
+    pub(crate) fn new(name: &str) -> Self {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn file(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
 
 /// Of one group, or of all under the empty name.
 pub(crate) fn figure(run: &Run, group: &str, metric: &str) -> f64 {
