@@ -1,47 +1,84 @@
-//! How a running sidecar stops.
+//! What can be asked of a running sidecar as a whole: to drain, to take a new configuration, to stop.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use outrigger_shared::close::Cause;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::drain::{Drain, Plan};
+use crate::drain::{Drain, Plan, Progress};
 use crate::http::Proxy;
 use crate::lifecycle::{Lifecycle, Stage};
 use crate::net::Net;
-use crate::registry::Closing;
+use crate::registry::{Closing, Registry};
 
 /// How long sessions have, once they were asked to close, on top of the time that both of their sides may take one after
 /// the other: the linger behind the Closes, and a turn to notice.
 const CLOSING_MARGIN: Duration = Duration::from_secs(2);
 
-/// Brings a running sidecar to its end.
-pub(crate) struct Control<N: Net> {
+/// The handle of a running sidecar; clones of the `Arc` are the same sidecar.
+pub struct Control<N: Net> {
     proxy: Arc<Proxy<N>>,
+    drain: OnceLock<Arc<Drain>>,
+    quit: Notify,
 }
 
 impl<N: Net> Control<N> {
-    pub(crate) fn new(proxy: Arc<Proxy<N>>) -> Self {
-        Self { proxy }
+    pub(crate) fn new(proxy: Arc<Proxy<N>>) -> Arc<Self> {
+        Arc::new(Self { proxy, drain: OnceLock::new(), quit: Notify::new() })
     }
 
-    fn lifecycle(&self) -> &Arc<Lifecycle> {
+    pub fn lifecycle(&self) -> &Arc<Lifecycle> {
         self.proxy.lifecycle()
+    }
+
+    pub fn registry(&self) -> &Arc<Registry> {
+        self.proxy.registry()
+    }
+
+    /// Begins the drain: not ready any more, new sessions are refused, those that there are get their Close. The process
+    /// goes on and answers HTTP. Once it has begun, a second call changes nothing.
+    pub fn drain(&self) -> &Arc<Drain> {
+        self.drain_as(self.proxy.settings().drain)
+    }
+
+    /// As [`Control::drain`], with a plan of the caller's instead of the configuration's.
+    pub fn drain_as(&self, plan: Plan) -> &Arc<Drain> {
+        self.lifecycle().advance(Stage::Draining);
+        self.drain.get_or_init(|| Drain::begin(self.proxy.net(), self.registry(), plan))
+    }
+
+    /// How the configuration would have a drain.
+    pub fn plan(&self) -> Plan {
+        self.proxy.settings().drain
+    }
+
+    /// How far the drain is; `None` if none has begun.
+    pub fn progress(&self) -> Option<Progress> {
+        self.drain.get().map(|drain| drain.progress())
+    }
+
+    /// Asks the process to stop, as SIGTERM does.
+    pub fn quit(&self) {
+        self.quit.notify_one();
+    }
+
+    pub(crate) async fn asked_to_quit(&self) {
+        self.quit.notified().await;
     }
 
     /// Drains, lets what is there finish for the grace period, and closes the rest. `hurry` done ends the grace period
     /// early.
     pub(crate) async fn stop(&self, hurry: impl Future<Output = ()>) {
         let settings = self.proxy.settings();
-        let (lifecycle, registry) = (self.lifecycle(), self.proxy.registry());
+        let (lifecycle, registry) = (self.lifecycle(), self.registry());
         let (grace, plan) = (settings.shutdown_grace, settings.drain);
         let over = Instant::now() + grace;
         tracing::info!(live = lifecycle.live(), grace_s = grace.as_secs(), "stopping");
         // A session that waits for a quiet moment has to get its Close before the rest is cut.
         let window = plan.window.map(|window| window.min(grace.saturating_sub(plan.quiet)));
-        lifecycle.advance(Stage::Draining);
-        Drain::begin(self.proxy.net(), registry, Plan { window, ..plan });
+        self.drain_as(Plan { window, ..plan });
         let patience = async {
             tokio::select! {
                 biased;

@@ -18,7 +18,7 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// How the sessions are to be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Plan {
+pub struct Plan {
     /// Their Closes are spread over this; `None` leaves them alone.
     pub window: Option<Duration>,
     /// How much of its share of the window each is moved by chance; 0 to 100.
@@ -30,7 +30,7 @@ pub(crate) struct Plan {
 
 /// A drain that has begun.
 #[derive(Debug)]
-pub(crate) struct Drain {
+pub struct Drain {
     plan: Plan,
     began: Instant,
     sessions: usize,
@@ -39,9 +39,25 @@ pub(crate) struct Drain {
     registry: Arc<Registry>,
 }
 
+/// How far a drain is.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Progress {
+    /// Whether no session is left.
+    pub done: bool,
+    /// Sessions that there were when it began.
+    pub sessions: usize,
+    pub left: usize,
+    /// Sessions that have ended since, by cause.
+    pub ended: Ended,
+    /// Seconds since it began.
+    pub elapsed_s: f64,
+    /// Seconds over which the Closes are spread; none where sessions are left alone.
+    pub window_s: Option<f64>,
+}
+
 impl Drain {
     /// Begins to close what `registry` holds, as a task of its own.
-    pub(crate) fn begin<N: Net>(net: &N, registry: &Arc<Registry>, plan: Plan) {
+    pub(crate) fn begin<N: Net>(net: &N, registry: &Arc<Registry>, plan: Plan) -> Arc<Self> {
         let drain = Arc::new(Self {
             plan,
             began: Instant::now(),
@@ -55,11 +71,11 @@ impl Drain {
             let order = shuffled(registry.ids(), net.seed());
             net.spawn(Arc::clone(&drain).close_all(window, order));
         }
-        net.spawn(drain.tell());
+        net.spawn(Arc::clone(&drain).tell());
+        drain
     }
 
-    /// Sessions that have ended since it began, by cause.
-    fn ended(&self) -> Ended {
+    pub fn progress(&self) -> Progress {
         let mut ended = self.registry.ended();
         for (cause, before) in &self.ended_before {
             if let Some(count) = ended.get_mut(cause) {
@@ -67,7 +83,20 @@ impl Drain {
             }
         }
         ended.retain(|_, count| *count > 0);
-        ended
+        let left = self.registry.len();
+        Progress {
+            done: left == 0,
+            sessions: self.sessions,
+            left,
+            ended,
+            elapsed_s: self.began.elapsed().as_secs_f64(),
+            window_s: self.plan.window.map(|window| window.as_secs_f64()),
+        }
+    }
+
+    /// Done once no session is left.
+    pub async fn done(&self) {
+        self.registry.emptied().await;
     }
 
     /// Sends each session its Close when its turn comes, and then all that began in the meantime.
@@ -96,11 +125,10 @@ impl Drain {
         loop {
             let done = tokio::select! {
                 biased;
-                () = self.registry.emptied() => true,
+                () = self.done() => true,
                 () = sleep(TELL_EVERY) => false,
             };
-            let (sessions, left, ended) = (self.sessions, self.registry.len(), self.ended());
-            let elapsed_s = self.began.elapsed().as_secs_f64();
+            let Progress { left, sessions, elapsed_s, ended, .. } = self.progress();
             if done {
                 tracing::info!(sessions, elapsed_s, ended = ?ended, "drained");
                 return;

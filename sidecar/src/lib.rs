@@ -4,10 +4,10 @@
 
 pub mod cli;
 pub mod config;
-mod control;
+pub mod control;
 pub mod demo;
 pub mod descriptors;
-mod drain;
+pub mod drain;
 mod drive;
 pub mod http;
 pub mod lifecycle;

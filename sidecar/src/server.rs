@@ -51,7 +51,7 @@ pub struct Surroundings {
 /// A sidecar whose listeners are bound.
 pub struct Server<N: Net> {
     proxy: Arc<Proxy<N>>,
-    control: Control<N>,
+    control: Arc<Control<N>>,
     bound: Vec<Bound<N::Listener>>,
     addresses: Vec<(Scheme, SocketAddr)>,
     places: Places,
@@ -75,8 +75,8 @@ impl<N: Net> Server<N> {
             bound.push(Bound { scheme: wanted.scheme, listener });
         }
         let proxy = Arc::new(Proxy::new(net, settings, observer));
-        let places = Places::new(config.max_connections.unwrap_or(max_connections));
         let control = Control::new(Arc::clone(&proxy));
+        let places = Places::new(config.max_connections.unwrap_or(max_connections));
         Ok(Self { proxy, control, bound, addresses, places })
     }
 
@@ -90,8 +90,13 @@ impl<N: Net> Server<N> {
         self.proxy.lifecycle()
     }
 
-    /// Serves until `shutdown` is done; then drains, lets what is there finish for the grace period, and closes the
-    /// rest. `hurry` done ends the grace period early.
+    /// What can be asked of the sidecar while it runs.
+    pub fn control(&self) -> &Arc<Control<N>> {
+        &self.control
+    }
+
+    /// Serves until `shutdown` is done or [`Control::quit`] is called; then drains, lets what is there finish for the
+    /// grace period, and closes the rest. `hurry` done ends the grace period early.
     pub async fn run(self, shutdown: impl Future<Output = ()>, hurry: impl Future<Output = ()>) {
         for (scheme, addr) in &self.addresses {
             tracing::info!(scheme = scheme.as_str(), %addr, "listening");
@@ -100,7 +105,11 @@ impl<N: Net> Server<N> {
             self.proxy.net().spawn(listen::accept(bound, Arc::clone(&self.proxy), self.places.clone()));
         }
         tracing::info!(listeners = self.addresses.len(), "ready");
-        shutdown.await;
+        tokio::select! {
+            biased;
+            () = shutdown => {}
+            () = self.control.asked_to_quit() => {}
+        }
         self.control.stop(hurry).await;
     }
 }

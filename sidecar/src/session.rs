@@ -78,6 +78,7 @@ impl Account {
 
 impl Drop for Account {
     fn drop(&mut self) {
+        self.handle.hang_up();
         self.registry.leave(self.handle.who().id, self.cause);
     }
 }

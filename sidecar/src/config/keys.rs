@@ -22,7 +22,7 @@ const UPSTREAM: &str = "`HOST:PORT`, `http(s)://HOST:PORT`, `ws(s)://HOST:PORT` 
 const HEADER: &str = "`Name: value`";
 
 /// Every key, in the order of the reference.
-pub(crate) static GROUPS: [Group; 9] = [
+pub(crate) static GROUPS: [Group; 10] = [
     Group { title: "Addresses", keys: ADDRESSES },
     Group { title: "TLS with clients", keys: TLS },
     Group { title: "TLS with the app", keys: UPSTREAM_TLS },
@@ -30,7 +30,8 @@ pub(crate) static GROUPS: [Group; 9] = [
     Group { title: "Time limits towards the app", keys: DIAL },
     Group { title: "WebSocket sessions", keys: SESSION },
     Group { title: "Access and headers", keys: ACCESS },
-    Group { title: "Stopping", keys: STOPPING },
+    Group { title: "Drain, reload and restart", keys: LIFECYCLE },
+    Group { title: "Admin API", keys: ADMIN },
     Group { title: "Process", keys: PROCESS },
 ];
 
@@ -314,13 +315,15 @@ const SESSION: &[Key] = &[
         Kind::CloseCode,
         "1011",
         "Close code for clients when the app's connection ends without a Close, or it answers no ping.",
-    ),
+    )
+    .unset("1011, with `hold` 1012"),
     Key::new(
         "close_code_app_silent",
         Kind::CloseCode,
         "1014",
         "The same for an app that has not sent a byte since its 101.",
-    ),
+    )
+    .unset("1014, with `hold` 1012"),
     Key::new("close_code_drain", Kind::CloseCode, "1012", "Close code for sessions that are closed by a drain."),
     Key::new(
         "close_code_shutdown",
@@ -359,7 +362,7 @@ const ACCESS: &[Key] = &[
     ),
 ];
 
-const STOPPING: &[Key] = &[
+const LIFECYCLE: &[Key] = &[
     Key::new(
         "shutdown_grace",
         time(0, H),
@@ -387,6 +390,59 @@ const STOPPING: &[Key] = &[
         "2s",
         "How long the Close of a drain may wait for a quiet moment: no message underway, no byte for 100 ms.",
     ),
+    Key::new(
+        "hold",
+        time(100 * MS, 10 * M),
+        "off",
+        "How long an upgrade waits for an app that cannot be reached, as while it restarts, instead of failing at once.",
+    )
+    .words(OFF)
+    .example("10s"),
+    Key::new(
+        "hold_max",
+        Kind::Count { from: 1, to: 100_000 },
+        "1000",
+        "Upgrades that may wait so at once; more get 503.",
+    ),
+    Key::new(
+        "watch",
+        Kind::Switch,
+        "on",
+        "Whether a change of the configuration file, a certificate or a key is noticed and loaded, as by SIGHUP.",
+    ),
+    Key::new(
+        "handover",
+        Kind::Text("the absolute path of a socket", "PATH"),
+        "/run/outrigger/handover.sock",
+        "Unix socket over which a new process takes the listening sockets from the old one, which then drains: no \
+         connection is refused in between.",
+    )
+    .unset("none"),
+    Key::new(
+        "reuseport",
+        Kind::Switch,
+        "off",
+        "Whether the listeners' ports may be bound by other processes of the same user at the same time \
+         (SO_REUSEPORT); the kernel spreads connections over them.",
+    ),
+];
+
+const ADMIN: &[Key] = &[
+    Key::new(
+        "admin",
+        Kind::Text("an IP address and a port", "ADDRESS"),
+        "127.0.0.1:9900",
+        "Where the admin API is served: health, figures, sessions, drain, reload. What only reads is safe to expose; \
+         what changes something is for callers from this host, or with the token.",
+    )
+    .words(OFF),
+    Key::new(
+        "admin_token_file",
+        Kind::Path,
+        "/etc/outrigger/admin-token",
+        "File with the token that lets callers from elsewhere change things: `Authorization: Bearer TOKEN`.",
+    )
+    .unset("none: only callers from this host"),
 ];
 
 const PROCESS: &[Key] = &[

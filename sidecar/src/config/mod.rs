@@ -129,6 +129,16 @@ pub struct Config {
     /// How long what is there may go on after a signal; then it is asked to close.
     pub shutdown_grace: Duration,
     pub drain: Drain,
+    /// `None` refuses upgrades at once while the app cannot be reached.
+    pub hold: Option<Hold>,
+    /// Whether files that change are loaded again.
+    pub watch: bool,
+    /// The absolute path of the Unix socket over which listening sockets go to the next process.
+    pub handover: Option<PathBuf>,
+    /// Whether other processes may bind the listeners' ports as well.
+    pub reuse_port: bool,
+    /// `None` where there is no admin API.
+    pub admin: Option<Admin>,
     /// Threads that carry traffic; at least one.
     pub worker_threads: usize,
     pub log: Log,
@@ -368,6 +378,24 @@ pub struct Drain {
     pub jitter_percent: u8,
     /// How long each may wait for a quiet moment.
     pub quiet: Duration,
+}
+
+/// Upgrades that wait for an app that cannot be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hold {
+    /// How long each may wait.
+    pub patience: Duration,
+    /// How many may wait at once.
+    pub max: usize,
+}
+
+/// The admin API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Port 0 lets the kernel pick.
+    pub addr: SocketAddr,
+    /// The file that holds the token.
+    pub token: Option<PathBuf>,
 }
 
 /// Who is let in.

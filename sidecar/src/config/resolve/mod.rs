@@ -1,8 +1,8 @@
 //! From raw settings to [`Config`], one small resolver for each section.
 
 mod access;
-mod drain;
 mod http;
+mod lifecycle;
 mod listen;
 mod session;
 mod upstream;
@@ -23,12 +23,17 @@ pub(crate) fn config(reader: &mut Reader) -> Option<Config> {
     let upstream_tls = upstream::tls(reader, upstream.as_ref());
     let http = http::limits(reader, &listeners);
     let dial = http::dial(reader);
-    let session = session::session(reader, dial.read_timeout);
+    let hold = lifecycle::hold(reader);
+    let session = session::session(reader, dial.read_timeout, hold.is_some());
     let access = access::access(reader, &listeners);
     let headers = access::headers(reader);
     let max_connections = reader.count_or_word("max_connections").map(to_usize);
     let shutdown_grace = reader.duration("shutdown_grace");
-    let drain = drain::drain(reader, shutdown_grace);
+    let drain = lifecycle::drain(reader, shutdown_grace);
+    let watch = reader.switch("watch");
+    let handover = reader.one("handover", plain(lifecycle::socket_path));
+    let reuse_port = reader.switch("reuseport");
+    let admin = lifecycle::admin(reader, &listeners);
     let worker_threads = to_usize(reader.count("worker_threads"));
     let log = log(reader);
     if reader.report.faults.is_empty() {
@@ -51,6 +56,11 @@ pub(crate) fn config(reader: &mut Reader) -> Option<Config> {
         max_connections,
         shutdown_grace,
         drain,
+        hold,
+        watch,
+        handover,
+        reuse_port,
+        admin,
         worker_threads,
         log,
     })

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use outrigger_shared::close::CloseCode;
+
 use super::to_usize;
 use crate::config::parse;
 use crate::config::reader::Reader;
@@ -28,7 +30,7 @@ const FRAME_KEYS: [&str; 17] = [
     "close_code_shutdown",
 ];
 
-pub(super) fn session(reader: &mut Reader, read_timeout: Duration) -> SessionConfig {
+pub(super) fn session(reader: &mut Reader, read_timeout: Duration, holds: bool) -> SessionConfig {
     let inspect = if reader.choice("inspect") == "off" { Inspect::Off } else { Inspect::Frames };
     let keepalive = keepalive(reader);
     let rates = rates(reader);
@@ -43,7 +45,7 @@ pub(super) fn session(reader: &mut Reader, read_timeout: Duration) -> SessionCon
         lifetime,
         write_buffer: to_usize(reader.size("write_buffer")),
         close_timeout: reader.duration("close_timeout"),
-        close_codes: close_codes(reader),
+        close_codes: close_codes(reader, holds),
     };
     if inspect == Inspect::Off {
         reader.useless(&FRAME_KEYS, "inspect is off");
@@ -79,13 +81,19 @@ fn lifetime(reader: &mut Reader) -> Option<Lifetime> {
     max.map(|max| Lifetime { max, jitter_percent: jitter })
 }
 
-fn close_codes(reader: &mut Reader) -> CloseCodes {
+fn close_codes(reader: &mut Reader, holds: bool) -> CloseCodes {
+    // An app that is waited for is expected back: to its clients that is a restart.
+    let mut gone = |name, code| {
+        reader.one(name, parse::close_code).unwrap_or(if holds { CloseCode::SERVICE_RESTART.0 } else { code })
+    };
+    let app_gone = gone("close_code_app_gone", CloseCode::INTERNAL.0);
+    let app_silent = gone("close_code_app_silent", CloseCode::BAD_GATEWAY.0);
     CloseCodes {
         idle: reader.close_code("close_code_idle"),
         lifetime: reader.close_code("close_code_lifetime"),
         rate: reader.close_code("close_code_rate"),
-        app_gone: reader.close_code("close_code_app_gone"),
-        app_silent: reader.close_code("close_code_app_silent"),
+        app_gone,
+        app_silent,
         drain: reader.close_code("close_code_drain"),
         shutdown: reader.close_code("close_code_shutdown"),
     }

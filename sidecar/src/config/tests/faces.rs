@@ -16,6 +16,7 @@ const BASE: &[(&str, &str)] = &[
     ("tls_client_ca", "ca.pem"),
     ("message_rate", "100/s"),
     ("max_lifetime", "1h"),
+    ("hold", "10s"),
 ];
 
 /// For each key a value other than its default and than its [`BASE`].
@@ -75,6 +76,13 @@ const OTHER: &[(&str, &str)] = &[
     ("drain_window", "off"),
     ("drain_jitter", "10%"),
     ("drain_quiet", "1s"),
+    ("hold", "5s"),
+    ("hold_max", "7"),
+    ("watch", "off"),
+    ("handover", "/run/h.sock"),
+    ("reuseport", "on"),
+    ("admin", "0.0.0.0:9999"),
+    ("admin_token_file", "token"),
     ("worker_threads", "2"),
     ("log_format", "json"),
     ("log_level", "debug"),

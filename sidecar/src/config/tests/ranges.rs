@@ -42,6 +42,8 @@ const RANGES: &[(&str, &str, &str, &str, &str)] = &[
     ("drain_window", "0", "1h", "-1s", "3600001ms"),
     ("drain_jitter", "0%", "100", "-1%", "101%"),
     ("drain_quiet", "0", "60s", "-1s", "60001ms"),
+    ("hold", "100ms", "10m", "99ms", "600001ms"),
+    ("hold_max", "1", "100000", "0", "100001"),
     ("worker_threads", "1", "64", "0", "65"),
 ];
 
