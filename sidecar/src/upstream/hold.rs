@@ -133,6 +133,7 @@ impl Hold {
             line.back_off();
         }
         line.held += 1;
+        tracing::debug!(held = line.held, "an upgrade waits");
         if let Some(away) = &mut line.away {
             away.held += 1;
         }
