@@ -72,6 +72,7 @@ impl<N: Net> Settings<N> {
             upstream_tls,
             config.http.tls_handshake_timeout,
             config.dial.clone(),
+            config.hold,
         );
         if let Target::Tcp { host, .. } = &config.upstream.target {
             let check = timeout(config.dial.connect_timeout, upstream.check_name()).await;

@@ -1,10 +1,11 @@
-// An echo server on `ws`. argv: none. Prints {"port"}, then {"closed": [code, reason]} for every session's end.
+// An echo server on `ws`. argv: host and port, or none. Prints {"port"}, then {"closed": [code, reason]} for every session's end.
 import { WebSocketServer } from "ws";
 import { print } from "./lib.mjs";
 
+const [host = "127.0.0.1", port = "0"] = process.argv.slice(2);
 const server = new WebSocketServer({
-  host: "127.0.0.1",
-  port: 0,
+  host,
+  port: Number(port),
   perMessageDeflate: { threshold: 64 },
   handleProtocols: (offered) => (offered.has("v2.chat") ? "v2.chat" : false),
 });

@@ -102,6 +102,37 @@ impl App {
         })
     }
 
+    /// An app that begins with this listener, for example one of a [`Reserved`] port.
+    pub fn on(
+        listener: TcpListener,
+        tls: Option<Arc<ServerConfig>>,
+        script: impl Fn(&mut Conn) + Send + Sync + 'static,
+    ) -> App {
+        let app = App {
+            addr: listener.local_addr().expect("a bound socket"),
+            record: Arc::default(),
+            stop: Arc::new(AtomicBool::new(false)),
+        };
+        let (record, stop, script) = (app.record.clone(), app.stop.clone(), Arc::new(script));
+        thread::spawn(move || {
+            for tcp in listener.incoming() {
+                if stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                let Ok(tcp) = tcp else { continue };
+                let index = {
+                    let mut seen = record.lock();
+                    seen.push(Seen::default());
+                    seen.len() - 1
+                };
+                record.changed.notify_all();
+                let (record, script, tls) = (record.clone(), script.clone(), tls.clone());
+                thread::spawn(move || script(&mut Conn::new(tcp, tls, index, record)));
+            }
+        });
+        app
+    }
+
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -160,30 +191,7 @@ impl App {
     }
 
     fn start(tls: Option<Arc<ServerConfig>>, script: impl Fn(&mut Conn) + Send + Sync + 'static) -> App {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let app = App {
-            addr: listener.local_addr().expect("a bound socket"),
-            record: Arc::default(),
-            stop: Arc::new(AtomicBool::new(false)),
-        };
-        let (record, stop, script) = (app.record.clone(), app.stop.clone(), Arc::new(script));
-        thread::spawn(move || {
-            for tcp in listener.incoming() {
-                if stop.load(Ordering::SeqCst) {
-                    return;
-                }
-                let Ok(tcp) = tcp else { continue };
-                let index = {
-                    let mut seen = record.lock();
-                    seen.push(Seen::default());
-                    seen.len() - 1
-                };
-                record.changed.notify_all();
-                let (record, script, tls) = (record.clone(), script.clone(), tls.clone());
-                thread::spawn(move || script(&mut Conn::new(tcp, tls, index, record)));
-            }
-        });
-        app
+        App::on(TcpListener::bind("127.0.0.1:0").expect("a free port"), tls, script)
     }
 }
 

@@ -199,7 +199,7 @@ const DIAL: &[Key] = &[
         "upgrade_timeout",
         time(S, 2 * M),
         "10s",
-        "How long the app may take to answer an upgrade request, from the dial; then 504.",
+        "How long the app may take to answer an upgrade request, once it has taken the connection; then 504.",
     ),
     Key::new(
         "upstream_keepalive",
@@ -394,7 +394,8 @@ const LIFECYCLE: &[Key] = &[
         "hold",
         time(100 * MS, 10 * M),
         "off",
-        "How long an upgrade waits for an app that cannot be reached, as while it restarts, instead of failing at once.",
+        "How long an upgrade waits for an app that cannot be reached, as while it restarts, instead of failing at once; \
+         then 503.",
     )
     .words(OFF)
     .example("10s"),

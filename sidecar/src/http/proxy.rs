@@ -172,7 +172,7 @@ impl<N: Net> Proxy<N> {
         mut who: Who,
         permit: &Arc<Permit>,
     ) -> Response<ResponseBody> {
-        let mut response = match settings.upstream.open(request).await {
+        let mut response = match settings.upstream.open(request, self.lifecycle.reached(Stage::Draining)).await {
             Ok(response) => response,
             Err(error) => return self.failed(&error),
         };
@@ -249,12 +249,16 @@ impl<N: Net> Proxy<N> {
 
     fn failed(&self, error: &SendError) -> Response<ResponseBody> {
         let response = self.refuse(error.status(), error.for_client());
-        if let SendError::Body(_) = error {
+        match error {
             // The rest of the body is still to come and nobody will read it.
-            return and_close(response);
+            SendError::Body(_) => and_close(response),
+            // There may be a thousand of them: the hold gives one account of all.
+            SendError::Held(_) => response,
+            _ => {
+                tracing::warn!(status = error.status().as_u16(), %error, "the app gave no answer");
+                response
+            }
         }
-        tracing::warn!(status = error.status().as_u16(), %error, "the app gave no answer");
-        response
     }
 
     fn entropy(&self) -> [u8; 24] {

@@ -1,6 +1,6 @@
 //! One connection to the app.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +26,32 @@ pub enum DialError {
     Tls(#[from] HandshakeError),
     #[error("the app did not finish the TLS handshake within {0:?}")]
     TlsTimeout(Duration),
+}
+
+impl DialError {
+    /// Whether a moment later the app may well be there, as after a restart. Not so where the fault is not in its being
+    /// away: a certificate that does not hold, no more descriptors here, a socket that may not be opened.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Resolve(_) | Self::Timeout(_) => true,
+            Self::Connect(error) => matches!(
+                error.kind(),
+                ErrorKind::ConnectionRefused
+                    | ErrorKind::ConnectionReset
+                    | ErrorKind::ConnectionAborted
+                    | ErrorKind::HostUnreachable
+                    | ErrorKind::NetworkUnreachable
+                    | ErrorKind::NetworkDown
+                    | ErrorKind::TimedOut
+                    // A Unix socket that its app has not made yet.
+                    | ErrorKind::NotFound
+            ),
+            // It took the connection and died, which cuts whatever its backlog held. The request was not sent yet.
+            Self::Tls(error) => matches!(error, HandshakeError::Io(_) | HandshakeError::Left),
+            // It is there, and stuck.
+            Self::TlsTimeout(_) => false,
+        }
+    }
 }
 
 /// Dials the app.

@@ -1,6 +1,7 @@
 //! The app: how it is dialled, and connections to it that are kept for the next request.
 
 mod dial;
+mod hold;
 mod pool;
 
 use std::io;
@@ -16,6 +17,8 @@ use rustls::pki_types::ServerName;
 use tokio::time::{Instant, sleep_until, timeout};
 
 pub use dial::{DialError, Dialer};
+use hold::Hold;
+pub use hold::HoldError;
 pub use pool::Lease;
 use pool::Pool;
 
@@ -32,6 +35,8 @@ const ANSWER_BUFFER_BYTES: usize = 64 * 1024;
 pub enum SendError {
     #[error(transparent)]
     Dial(#[from] DialError),
+    #[error(transparent)]
+    Held(#[from] HoldError),
     #[error("the app took nothing of the request for too long")]
     NotTaken,
     #[error("the app did not answer in time")]
@@ -49,6 +54,8 @@ impl SendError {
             Self::Dial(DialError::Timeout(_) | DialError::TlsTimeout(_)) | Self::NotTaken | Self::NoAnswer => {
                 StatusCode::GATEWAY_TIMEOUT
             }
+            // Not 502: nothing is wrong that another attempt would not mend, and Retry-After goes with 503.
+            Self::Held(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Body(BodyFault::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body(BodyFault::ClientSilent) => StatusCode::REQUEST_TIMEOUT,
             Self::Body(_) => StatusCode::BAD_REQUEST,
@@ -63,6 +70,8 @@ impl SendError {
                 "The app did not accept a connection in time."
             }
             Self::Dial(_) => "The app cannot be reached.",
+            Self::Held(HoldError::Draining) => "This server is shutting down.",
+            Self::Held(_) => "The app cannot be reached at the moment.",
             Self::NotTaken => "The app took nothing of the request in time.",
             Self::NoAnswer => "The app did not answer in time.",
             Self::Body(BodyFault::TooLarge) => "The request body is larger than is allowed.",
@@ -79,6 +88,8 @@ pub struct Upstream<N> {
     dialer: Dialer<N>,
     limits: config::Dial,
     pool: Arc<Pool>,
+    /// `None` where upgrades do not wait for an app that is away.
+    hold: Option<Hold>,
 }
 
 impl<N: Net> Upstream<N> {
@@ -89,16 +100,23 @@ impl<N: Net> Upstream<N> {
         tls: Option<(Arc<rustls::ClientConfig>, ServerName<'static>)>,
         tls_timeout: Duration,
         limits: config::Dial,
+        hold: Option<config::Hold>,
     ) -> Self {
         let pool = Pool::new(limits.idle_connections, limits.idle_timeout);
         net.spawn(Arc::clone(&pool).expire());
         let dialer = Dialer { net: net.clone(), target, tls, connect_timeout: limits.connect_timeout, tls_timeout };
-        Self { net, dialer, limits, pool }
+        let hold = hold.map(|limits| Hold::new(limits, net.seed()));
+        Self { net, dialer, limits, pool, hold }
     }
 
     /// Whether the app's name resolves.
     pub async fn check_name(&self) -> io::Result<()> {
         self.dialer.addresses().await.map(drop)
+    }
+
+    /// How many upgrades wait for the app now.
+    pub fn held(&self) -> usize {
+        self.hold.as_ref().map_or(0, Hold::held)
     }
 
     /// Opens a raw connection.
@@ -118,7 +136,7 @@ impl<N: Net> Upstream<N> {
         loop {
             let (mut sender, kept) = match self.pool.take() {
                 Some(sender) => (sender, true),
-                None => (self.connect().await?, false),
+                None => (self.connect(self.dial().await?).await?, false),
             };
             let again = if kept { repeatable(&request) } else { None };
             let answer = sender.try_send_request(request);
@@ -156,18 +174,28 @@ impl<N: Net> Upstream<N> {
         }
     }
 
-    /// Sends an opening handshake over a connection of its own, which closes if the answer is not a 101.
-    pub async fn open(&self, request: Request<RequestBody>) -> Result<Response<Incoming>, SendError> {
+    /// Sends an opening handshake over a connection of its own, which closes if the answer is not a 101. With `hold`, an
+    /// app that is away is waited for, though not any longer when `draining` is done.
+    pub async fn open(
+        &self,
+        request: Request<RequestBody>,
+        draining: impl Future<Output = ()>,
+    ) -> Result<Response<Incoming>, SendError> {
+        let transport = match &self.hold {
+            Some(hold) => hold.connection(|| self.dial(), draining).await?,
+            None => self.dial().await?,
+        };
         let exchange = async {
-            let mut sender = self.connect().await?;
+            let mut sender = self.connect(transport).await?;
             sender.send_request(request).await.map_err(SendError::Broken)
         };
         timeout(self.limits.upgrade_timeout, exchange).await.unwrap_or(Err(SendError::NoAnswer))
     }
 
-    async fn connect(&self) -> Result<SendRequest<RequestBody>, SendError> {
+    /// Speaks HTTP over a connection that was dialled.
+    async fn connect(&self, transport: Transport<N::Stream>) -> Result<SendRequest<RequestBody>, SendError> {
         // Also when the answer is there already and the rest of the request is not taken.
-        let io = TokioIo::new(Guard::for_writes(self.dial().await?, self.limits.send_timeout));
+        let io = TokioIo::new(Guard::for_writes(transport, self.limits.send_timeout));
         let (sender, connection) = http1::Builder::new()
             .preserve_header_case(true)
             .max_buf_size(ANSWER_BUFFER_BYTES)
