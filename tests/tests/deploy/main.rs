@@ -1,0 +1,6 @@
+//! Deploys, black box: what clients notice while a sidecar or its app is replaced.
+
+mod flood;
+mod handover;
+mod inherited;
+mod reuseport;
