@@ -22,11 +22,13 @@ pub struct Control<N: Net> {
     proxy: Arc<Proxy<N>>,
     drain: OnceLock<Arc<Drain>>,
     quit: Notify,
+    /// Whether other processes may be bound to the same ports.
+    port_is_shared: bool,
 }
 
 impl<N: Net> Control<N> {
-    pub(crate) fn new(proxy: Arc<Proxy<N>>) -> Arc<Self> {
-        Arc::new(Self { proxy, drain: OnceLock::new(), quit: Notify::new() })
+    pub(crate) fn new(proxy: Arc<Proxy<N>>, port_is_shared: bool) -> Arc<Self> {
+        Arc::new(Self { proxy, drain: OnceLock::new(), quit: Notify::new(), port_is_shared })
     }
 
     pub fn lifecycle(&self) -> &Arc<Lifecycle> {
@@ -68,17 +70,43 @@ impl<N: Net> Control<N> {
         self.quit.notified().await;
     }
 
-    /// Drains, lets what is there finish for the grace period, and closes the rest. `hurry` done ends the grace period
-    /// early.
+    /// Another process has the listening sockets: none accepts here any more when this is done, and the process drains
+    /// and ends by itself.
+    pub async fn hand_over(&self) {
+        self.lifecycle().hand_over();
+        self.lifecycle().deaf().await;
+    }
+
+    /// After a signal: drains, lets what is there finish for the grace period, and closes the rest. `hurry` done ends
+    /// the grace period early.
     pub(crate) async fn stop(&self, hurry: impl Future<Output = ()>) {
         let settings = self.proxy.settings();
-        let (lifecycle, registry) = (self.lifecycle(), self.registry());
         let (grace, plan) = (settings.shutdown_grace, settings.drain);
-        let over = Instant::now() + grace;
-        tracing::info!(live = lifecycle.live(), grace_s = grace.as_secs(), "stopping");
+        tracing::info!(live = self.lifecycle().live(), grace_s = grace.as_secs(), "stopping");
+        if self.port_is_shared {
+            // Another process accepts at the same port: sessions that it could have must not be refused here.
+            self.lifecycle().advance(Stage::Stopping);
+        }
         // A session that waits for a quiet moment has to get its Close before the rest is cut.
         let window = plan.window.map(|window| window.min(grace.saturating_sub(plan.quiet)));
-        self.drain_as(Plan { window, ..plan });
+        self.finish(Plan { window, ..plan }, grace, hurry).await;
+    }
+
+    /// After a handover: drains as configured, since nobody waits for the end of this process, and closes the rest.
+    /// `hurry` as for [`Control::stop`].
+    pub(crate) async fn leave(&self, hurry: impl Future<Output = ()>) {
+        let settings = self.proxy.settings();
+        let plan = settings.drain;
+        let patience = settings.shutdown_grace.max(plan.window.unwrap_or_default() + plan.quiet);
+        tracing::info!(live = self.lifecycle().live(), patience_s = patience.as_secs(), "handed over; stopping");
+        self.finish(plan, patience, hurry).await;
+    }
+
+    async fn finish(&self, plan: Plan, patience: Duration, hurry: impl Future<Output = ()>) {
+        let settings = self.proxy.settings();
+        let (lifecycle, registry) = (self.lifecycle(), self.registry());
+        let over = Instant::now() + patience;
+        self.drain_as(plan);
         let patience = async {
             tokio::select! {
                 biased;
@@ -94,6 +122,7 @@ impl<N: Net> Control<N> {
             () = &mut patience => false,
         };
         lifecycle.advance(Stage::Stopping);
+        lifecycle.deaf().await;
         if in_time {
             tokio::select! {
                 biased;

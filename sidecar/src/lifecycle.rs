@@ -1,7 +1,7 @@
 //! From running to stopped: who must hear of it, and who is still there.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
@@ -36,8 +36,9 @@ pub struct Lifecycle {
     /// A [`Stage`] as its number.
     stage: AtomicU8,
     advanced: Notify,
-    live: AtomicUsize,
-    empty: Notify,
+    handed_over: AtomicBool,
+    live: Arc<Count>,
+    listening: Arc<Count>,
 }
 
 impl Lifecycle {
@@ -45,8 +46,9 @@ impl Lifecycle {
         Arc::new(Self {
             stage: AtomicU8::new(Stage::Running as u8),
             advanced: Notify::new(),
-            live: AtomicUsize::new(0),
-            empty: Notify::new(),
+            handed_over: AtomicBool::new(false),
+            live: Arc::default(),
+            listening: Arc::default(),
         })
     }
 
@@ -77,21 +79,71 @@ impl Lifecycle {
         }
     }
 
+    /// Another process serves the listening sockets from now on: nothing new is accepted here.
+    pub(crate) fn hand_over(&self) {
+        self.handed_over.store(true, Ordering::Release);
+        self.advance(Stage::Stopping);
+    }
+
+    pub fn is_handed_over(&self) -> bool {
+        self.handed_over.load(Ordering::Acquire)
+    }
+
+    /// Whether who asks for a session is told to go elsewhere. After a handover elsewhere is here: who had connected to
+    /// this process just before gets the session, and its Close with the others.
+    pub fn refuses_sessions(&self) -> bool {
+        match self.stage() {
+            Stage::Running => false,
+            Stage::Draining | Stage::Stopping => !self.is_handed_over(),
+            Stage::Closing => true,
+        }
+    }
+
     /// Counts one more until the token is dropped.
-    pub fn enter(self: &Arc<Self>) -> Live {
-        self.live.fetch_add(1, Ordering::AcqRel);
-        Live(Arc::clone(self))
+    pub fn enter(&self) -> Live {
+        self.live.enter()
     }
 
     pub fn live(&self) -> usize {
-        self.live.load(Ordering::Acquire)
+        self.live.now()
     }
 
     /// Done once nothing lives.
     pub async fn emptied(&self) {
+        self.live.emptied().await;
+    }
+
+    /// Counts a listener until the token is dropped.
+    pub(crate) fn listen(&self) -> Live {
+        self.listening.enter()
+    }
+
+    /// Done once no listener accepts any more; what they took last has entered before.
+    pub(crate) async fn deaf(&self) {
+        self.listening.emptied().await;
+    }
+}
+
+#[derive(Debug, Default)]
+struct Count {
+    now: AtomicUsize,
+    empty: Notify,
+}
+
+impl Count {
+    fn enter(self: &Arc<Self>) -> Live {
+        self.now.fetch_add(1, Ordering::AcqRel);
+        Live(Arc::clone(self))
+    }
+
+    fn now(&self) -> usize {
+        self.now.load(Ordering::Acquire)
+    }
+
+    async fn emptied(&self) {
         loop {
             let notified = self.empty.notified();
-            if self.live() == 0 {
+            if self.now() == 0 {
                 return;
             }
             notified.await;
@@ -99,13 +151,13 @@ impl Lifecycle {
     }
 }
 
-/// One connection or session that lives.
+/// One connection or session that lives, or a listener that accepts.
 #[derive(Debug)]
-pub struct Live(Arc<Lifecycle>);
+pub struct Live(Arc<Count>);
 
 impl Drop for Live {
     fn drop(&mut self) {
-        if self.0.live.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if self.0.now.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.0.empty.notify_waiters();
         }
     }
@@ -148,6 +200,18 @@ mod tests {
         assert!(is_pending(&mut waiting).await);
         lifecycle.advance(Stage::Stopping);
         waiting.await;
+    }
+
+    #[tokio::test]
+    async fn a_session_is_refused_on_the_way_out_unless_another_process_took_over() {
+        let (signalled, handed) = (Lifecycle::new(), Lifecycle::new());
+        assert!(!signalled.refuses_sessions());
+        signalled.advance(Stage::Draining);
+        assert!(signalled.refuses_sessions());
+        handed.hand_over();
+        assert_eq!((handed.stage(), handed.refuses_sessions()), (Stage::Stopping, false));
+        handed.advance(Stage::Closing);
+        assert!(handed.refuses_sessions());
     }
 
     async fn is_pending<F: Future + Unpin>(f: &mut F) -> bool {

@@ -1,5 +1,6 @@
 //! Accept loops: one per listener. They never wait for a handshake, and never take more than there is room for.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::config::Scheme;
 use crate::http::{self, Connection, Proxy};
-use crate::lifecycle::Stage;
+use crate::lifecycle::{Live, Stage};
 use crate::net::{Listener as _, Net};
 use crate::tls;
 use crate::transport::Transport;
@@ -17,6 +18,9 @@ use crate::transport::Transport;
 const MAX_TURNED_AWAY: usize = 64;
 /// Pause after an accept that failed for want of descriptors or memory: time for some to be freed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections that are taken from the kernel's queue when a listener closes: more than it holds at once.
+const MAX_LAST_ACCEPTS: usize = 8192;
 
 /// A connection's place among those that are allowed; given back when the last who holds it drops it.
 #[derive(Debug)]
@@ -66,43 +70,56 @@ impl Drop for Permit {
 pub(crate) struct Bound<L> {
     pub(crate) scheme: Scheme,
     pub(crate) listener: L,
+    /// Whether whoever gave it to this process holds it too: what it has queued is then for the next one.
+    pub(crate) shared: bool,
 }
 
-/// Accepts until the process stops.
-pub(crate) async fn accept<N: Net>(bound: Bound<N::Listener>, proxy: Arc<Proxy<N>>, places: Places) {
+/// Accepts until the process stops; `listening` is given back then.
+pub(crate) async fn accept<N: Net>(bound: Bound<N::Listener>, proxy: Arc<Proxy<N>>, places: Places, listening: Live) {
     let lifecycle = Arc::clone(proxy.lifecycle());
     let mut stopping = std::pin::pin!(lifecycle.reached(Stage::Stopping));
     loop {
         let accepted = tokio::select! {
             biased;
-            () = &mut stopping => return,
+            () = &mut stopping => break,
             accepted = bound.listener.accept() => accepted,
         };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
+        match accepted {
+            Ok((stream, peer)) => take(&proxy, &places, bound.scheme, stream, peer),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection; trying again");
                 sleep(ACCEPT_PAUSE).await;
-                continue;
             }
-        };
-        let permit = places.open.take().map(Arc::new);
-        let turned_away = if permit.is_none() {
-            // Over both limits the connection is dropped at once: answering costs more than there is.
-            let Some(place) = places.turned_away.take() else { continue };
-            tracing::warn!(client = %peer, "max_connections is reached");
-            Some(place)
-        } else {
-            None
-        };
-        let live = lifecycle.enter();
-        let (scheme, proxy_of_task) = (bound.scheme, Arc::clone(&proxy));
-        let connection = Connection { peer, tls: scheme.needs_certificate(), permit };
-        proxy.net().spawn(async move {
-            serve(proxy_of_task, scheme, stream, connection).await;
-            drop((live, turned_away));
-        });
+        }
     }
+    if !bound.shared && !lifecycle.is_handed_over() {
+        // Nobody else will: what the kernel has queued would be reset.
+        for _ in 0..MAX_LAST_ACCEPTS {
+            let Some((stream, peer)) = bound.listener.accept_queued() else { break };
+            take(&proxy, &places, bound.scheme, stream, peer);
+        }
+    }
+    drop((bound, listening));
+}
+
+/// Serves a connection as a task of its own, if there is room.
+fn take<N: Net>(proxy: &Arc<Proxy<N>>, places: &Places, scheme: Scheme, stream: N::Stream, peer: SocketAddr) {
+    let permit = places.open.take().map(Arc::new);
+    let turned_away = if permit.is_none() {
+        // Over both limits the connection is dropped at once: answering costs more than there is.
+        let Some(place) = places.turned_away.take() else { return };
+        tracing::warn!(client = %peer, "max_connections is reached");
+        Some(place)
+    } else {
+        None
+    };
+    let live = proxy.lifecycle().enter();
+    let proxy_of_task = Arc::clone(proxy);
+    let connection = Connection { peer, tls: scheme.needs_certificate(), permit };
+    proxy.net().spawn(async move {
+        serve(proxy_of_task, scheme, stream, connection).await;
+        drop((live, turned_away));
+    });
 }
 
 async fn serve<N: Net>(proxy: Arc<Proxy<N>>, scheme: Scheme, stream: N::Stream, connection: Connection) {

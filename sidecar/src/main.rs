@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io::{self, IsTerminal};
+use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -9,8 +10,11 @@ use outrigger::cli::{self, Command};
 use outrigger::config::{Config, Finding, Log, LogFormat};
 use outrigger::demo;
 use outrigger::descriptors::connections_that_fit;
-use outrigger::net::TokioNet;
-use outrigger::server::{Server, Surroundings};
+use outrigger::handover::{self, Claim, HandoverError, Offer};
+use outrigger::inherit::systemd::{self, ActivationError};
+use outrigger::inherit::{Inherited, Socket};
+use outrigger::net::{Listener as _, Net as _, TokioListener, TokioNet};
+use outrigger::server::{Server, StartError, Surroundings};
 use outrigger::telemetry;
 use outrigger::tls::{Crypto, ServerSide};
 use tokio::runtime::{Builder, Runtime};
@@ -19,8 +23,9 @@ use tokio::signal::unix::{SignalKind, signal};
 fn main() -> ExitCode {
     #[expect(clippy::disallowed_methods, reason = "the environment is read here, once")]
     let env = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-    match cli::parse(std::env::args_os(), env, &|path| std::fs::read(path)) {
-        Ok(Command::Run { config, warnings }) => run(&config, &warnings),
+    let env: Vec<_> = env.collect();
+    match cli::parse(std::env::args_os(), env.clone(), &|path| std::fs::read(path)) {
+        Ok(Command::Run { config, warnings }) => run(&config, &warnings, &env),
         Ok(Command::Demo(settings)) => demo(settings),
         Err(exit) => {
             // Both streams as they are: a closed pipe on the other end is no reason to panic.
@@ -31,41 +36,107 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(config: &Config, warnings: &[Finding]) -> ExitCode {
+/// Why there is nothing to run, as the person reads it, and the exit code.
+struct Refusal(String, u8);
+
+impl From<StartError> for Refusal {
+    fn from(error: StartError) -> Self {
+        Self(error.to_string(), if error.is_config() { cli::USAGE } else { 1 })
+    }
+}
+
+impl From<ActivationError> for Refusal {
+    fn from(error: ActivationError) -> Self {
+        Self(error.to_string(), cli::USAGE)
+    }
+}
+
+impl From<HandoverError> for Refusal {
+    fn from(error: HandoverError) -> Self {
+        Self(error.to_string(), 1)
+    }
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self(error.to_string(), 1)
+    }
+}
+
+fn run(config: &Config, warnings: &[Finding], env: &[(String, String)]) -> ExitCode {
     telemetry::init(config.log);
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    let net = TokioNet;
-    let crypto = Crypto::new(net);
-    let outcome = runtime(config.worker_threads).and_then(|runtime| {
+    let outcome = systemd::sockets(env, std::process::id()).map_err(Refusal::from).and_then(|given| {
+        let runtime = runtime(config.worker_threads)?;
         let outcome = runtime.block_on(async {
             let (stop, hurry) = (interrupted(1)?, interrupted(2)?);
-            let started = async {
-                let tls = config.tls.as_ref().map(|files| ServerSide::load(files, &crypto)).transpose()?;
-                let max_connections = connections_that_fit();
-                let observer = Arc::new(telemetry::Log);
-                Server::start(net, config, Surroundings { crypto, tls, max_connections, observer }).await
-            };
-            match started.await {
-                Ok(server) => {
-                    server.run(stop, hurry).await;
-                    Ok(ExitCode::SUCCESS)
-                }
-                Err(error) => {
-                    tracing::error!("{error}");
-                    Ok(ExitCode::from(if error.is_config() { cli::USAGE } else { 1 }))
-                }
-            }
+            start(config, given).await?.run(stop, hurry).await;
+            Ok(())
         });
         // A name that is still being looked up is not waited for.
         runtime.shutdown_background();
         outcome
     });
-    outcome.unwrap_or_else(|error| {
-        tracing::error!("the runtime cannot start: {error}");
-        ExitCode::FAILURE
-    })
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Refusal(why, code)) => {
+            tracing::error!("{why}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// A server that is ready to run, its listeners those of the process before where there was one.
+async fn start(config: &Config, given: Vec<(SocketAddr, TcpListener)>) -> Result<Server<TokioNet>, Refusal> {
+    let net = TokioNet { reuse_port: config.reuse_port };
+    let crypto = Crypto::new(net);
+    let tls =
+        config.tls.as_ref().map(|files| ServerSide::load(files, &crypto)).transpose().map_err(StartError::from)?;
+    let mut inherited = Inherited::none();
+    for (addr, listener) in given {
+        let listener = TokioListener::adopt(listener)?;
+        inherited.add(Socket { service: None, addr, listener, shared: true });
+    }
+    let (mut offer, mut claim) = (None, None);
+    if let Some(path) = &config.handover {
+        offer = Offer::ask(path).await?;
+        claim = Some(Claim::new(path)?);
+    }
+    for socket in offer.iter_mut().flat_map(Offer::take_sockets) {
+        let listener = TokioListener::adopt(socket.listener)?;
+        inherited.add(Socket { service: Some(socket.service), addr: socket.addr, listener, shared: false });
+    }
+    let max_connections = connections_that_fit();
+    let observer = Arc::new(telemetry::Log);
+    let surroundings = Surroundings { crypto, tls, max_connections, observer };
+    let server = Server::start_on(net, config, surroundings, &mut inherited).await?;
+    systemd::all_taken(&inherited)?;
+    for socket in inherited.left() {
+        tracing::info!(addr = %socket.addr, "a listener of the old process is not wanted any more");
+    }
+    drop(inherited);
+    let sockets = handed_over(&server)?;
+    if let Some(offer) = offer {
+        // From here on the old process is on its way out, and this one has to serve, whatever comes.
+        offer.ready().await?;
+    }
+    match claim.map(Claim::publish) {
+        Some(Ok(keeper)) => net.spawn(keeper.keep(sockets, Arc::clone(server.control()))),
+        Some(Err(error)) => tracing::error!("{error}"),
+        None => {}
+    }
+    Ok(server)
+}
+
+/// The listening sockets with their labels, for the next process.
+fn handed_over(server: &Server<TokioNet>) -> Result<handover::Sockets, Refusal> {
+    let mut sockets = Vec::new();
+    for (scheme, listener) in server.listeners() {
+        sockets.push((handover::label(scheme.as_str(), listener.local_addr()?), listener.duplicate()?));
+    }
+    Ok(sockets)
 }
 
 /// One thread is cheaper than several that share work, and enough beside one app; more are for those who ask.

@@ -6,11 +6,13 @@
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 
+use rustix::net::{SocketFlags, acceptfrom_with, sockopt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixStream};
 use tokio::sync::Semaphore;
@@ -40,6 +42,12 @@ pub trait Listener: Send + Sync + 'static {
 
     /// The address really bound, its port never 0.
     fn local_addr(&self) -> io::Result<SocketAddr>;
+
+    /// A connection that the kernel holds ready at this very moment, without waiting for one; `None` where there is none
+    /// or where nobody can tell. For the last look before the listener closes.
+    fn accept_queued(&self) -> Option<(Self::Stream, SocketAddr)> {
+        None
+    }
 }
 
 /// One host's view of network, tasks, wall clock and entropy.
@@ -77,7 +85,10 @@ pub trait Net: Clone + Send + Sync + 'static {
 
 /// The real network.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct TokioNet;
+pub struct TokioNet {
+    /// Whether what is bound may be bound by other processes of the same user as well (SO_REUSEPORT).
+    pub reuse_port: bool,
+}
 
 impl Net for TokioNet {
     type Stream = Socket;
@@ -87,7 +98,10 @@ impl Net for TokioNet {
         let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         if addr.is_ipv6() {
             // As in nginx: `[::]` is IPv6 alone, so that it can stand beside `0.0.0.0`.
-            rustix::net::sockopt::set_ipv6_v6only(&socket, true)?;
+            sockopt::set_ipv6_v6only(&socket, true)?;
+        }
+        if self.reuse_port {
+            sockopt::set_socket_reuseport(&socket, true)?;
         }
         // A restart must not wait for the last process's connections to leave TIME_WAIT.
         socket.set_reuseaddr(true)?;
@@ -144,6 +158,19 @@ impl Net for TokioNet {
 #[derive(Debug)]
 pub struct TokioListener(TcpListener);
 
+impl TokioListener {
+    /// A socket that listens already. Call within the runtime.
+    pub fn adopt(listener: std::net::TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(Self(TcpListener::from_std(listener)?))
+    }
+
+    /// Another descriptor of the same socket: as long as it is open, the port is.
+    pub fn duplicate(&self) -> io::Result<OwnedFd> {
+        self.0.as_fd().try_clone_to_owned()
+    }
+}
+
 impl Listener for TokioListener {
     type Stream = Socket;
 
@@ -165,6 +192,14 @@ impl Listener for TokioListener {
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.0.local_addr()
+    }
+
+    fn accept_queued(&self) -> Option<(Socket, SocketAddr)> {
+        // The kernel itself is asked: the runtime would answer with what it last heard of the socket.
+        let (stream, peer) = acceptfrom_with(&self.0, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK).ok()?;
+        let stream = TcpStream::from_std(stream.into()).ok()?;
+        let _ = stream.set_nodelay(true);
+        Some((Socket::Tcp(stream), SocketAddr::try_from(peer?).ok()?))
     }
 }
 

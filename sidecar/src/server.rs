@@ -5,10 +5,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::config::{Config, Scheme};
+use tokio::time::sleep;
+
+use crate::config::{self, Config, Scheme};
 use crate::control::Control;
 use crate::http::Proxy;
-use crate::lifecycle::Lifecycle;
+use crate::inherit::Inherited;
+use crate::lifecycle::{Lifecycle, Stage};
 use crate::listen::{self, Bound, Places};
 use crate::net::{Listener as _, Net};
 use crate::settings::{Settings, SettingsError};
@@ -61,23 +64,48 @@ impl<N: Net> Server<N> {
     /// Resolves the app's name and binds every listener. Nothing is served before [`Server::run`]; when anything
     /// fails, what was bound is free again.
     pub async fn start(net: N, config: &Config, surroundings: Surroundings) -> Result<Self, StartError> {
+        Self::start_on(net, config, surroundings, &mut Inherited::none()).await
+    }
+
+    /// As [`Server::start`], but a listener whose socket is among `inherited` takes it from there. What nobody wants is
+    /// left.
+    pub async fn start_on(
+        net: N,
+        config: &Config,
+        surroundings: Surroundings,
+        inherited: &mut Inherited<N::Listener>,
+    ) -> Result<Self, StartError> {
         let Surroundings { crypto, tls, max_connections, observer } = surroundings;
         let settings = Settings::new(&net, config, &crypto, tls).await?;
+        // Those that name their port come first, so that one that takes any port takes none of theirs.
+        let mut taken = |wanted: &config::Listener, exact: bool| {
+            (exact == (wanted.addr.port() != 0)).then(|| inherited.take(wanted.scheme.as_str(), wanted.addr)).flatten()
+        };
+        let exact: Vec<_> = config.listeners.iter().map(|wanted| taken(wanted, true)).collect();
+        let any: Vec<_> = config.listeners.iter().map(|wanted| taken(wanted, false)).collect();
         let mut bound = Vec::new();
         let mut addresses = Vec::new();
-        for wanted in &config.listeners {
+        for ((wanted, exact), any) in config.listeners.iter().zip(exact).zip(any) {
             let fail = |why: io::Error| {
                 let mend = mend_bind(&why);
                 StartError::Bind { scheme: wanted.scheme.as_str(), addr: wanted.addr, why, mend }
             };
-            let listener = net.bind(wanted.addr).await.map_err(fail)?;
+            let (listener, shared) = match exact.or(any) {
+                Some(socket) => (socket.listener, socket.shared),
+                None => (net.bind(wanted.addr).await.map_err(fail)?, false),
+            };
             addresses.push((wanted.scheme, listener.local_addr().map_err(fail)?));
-            bound.push(Bound { scheme: wanted.scheme, listener });
+            bound.push(Bound { scheme: wanted.scheme, listener, shared });
         }
         let proxy = Arc::new(Proxy::new(net, settings, observer));
-        let control = Control::new(Arc::clone(&proxy));
+        let control = Control::new(Arc::clone(&proxy), config.reuse_port);
         let places = Places::new(config.max_connections.unwrap_or(max_connections));
         Ok(Self { proxy, control, bound, addresses, places })
+    }
+
+    /// The listeners with their schemes, in the order of the configuration: what a handover hands over.
+    pub fn listeners(&self) -> impl Iterator<Item = (Scheme, &N::Listener)> {
+        self.bound.iter().map(|bound| (bound.scheme, &bound.listener))
     }
 
     /// The addresses really bound, in the order of the configuration.
@@ -95,22 +123,38 @@ impl<N: Net> Server<N> {
         &self.control
     }
 
-    /// Serves until `shutdown` is done or [`Control::quit`] is called; then drains, lets what is there finish for the
-    /// grace period, and closes the rest. `hurry` done ends the grace period early.
+    /// Serves until `shutdown` is done, [`Control::quit`] is called, or the listeners are handed over; then drains, lets
+    /// what is there finish for the grace period, and closes the rest. `hurry` done ends the grace period early.
     pub async fn run(self, shutdown: impl Future<Output = ()>, hurry: impl Future<Output = ()>) {
         for (scheme, addr) in &self.addresses {
             tracing::info!(scheme = scheme.as_str(), %addr, "listening");
         }
+        let lifecycle = Arc::clone(self.lifecycle());
         for bound in self.bound {
-            self.proxy.net().spawn(listen::accept(bound, Arc::clone(&self.proxy), self.places.clone()));
+            let listening = lifecycle.listen();
+            self.proxy.net().spawn(listen::accept(bound, Arc::clone(&self.proxy), self.places.clone(), listening));
         }
         tracing::info!(listeners = self.addresses.len(), "ready");
-        tokio::select! {
+        tokio::pin!(shutdown);
+        let handed_over = tokio::select! {
             biased;
-            () = shutdown => {}
-            () = self.control.asked_to_quit() => {}
+            () = &mut shutdown => false,
+            () = self.control.asked_to_quit() => false,
+            () = lifecycle.reached(Stage::Stopping) => true,
+        };
+        if !handed_over {
+            self.control.stop(hurry).await;
+            return;
         }
-        self.control.stop(hurry).await;
+        let grace = self.proxy.settings().shutdown_grace;
+        let hurry = async {
+            tokio::select! {
+                biased;
+                () = hurry => {}
+                () = async { shutdown.await; sleep(grace).await } => {}
+            }
+        };
+        self.control.leave(hurry).await;
     }
 }
 

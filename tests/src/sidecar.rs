@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -86,6 +87,7 @@ pub struct Launch {
     command: Command,
     scratch: Scratch,
     authority: Option<Authority>,
+    inherited: Option<OwnedFd>,
 }
 
 impl Launch {
@@ -96,7 +98,7 @@ impl Launch {
         // A variable, so that a test's own flag wins.
         command.env("OUTRIGGER_ADMIN", "127.0.0.1:0");
         command.current_dir(scratch.dir()).args(["run", "--log-format", "json"]);
-        Launch { command, scratch, authority: None }
+        Launch { command, scratch, authority: None, inherited: None }
     }
 
     pub fn flag(mut self, name: &str, value: impl AsRef<str>) -> Launch {
@@ -135,6 +137,12 @@ impl Launch {
         self.flag("--tls-cert", cert).flag("--tls-key", key)
     }
 
+    /// Gives it this descriptor as number 3, and says so as systemd would (`sd_listen_fds(3)`).
+    pub fn inheriting(mut self, descriptor: impl Into<OwnedFd>) -> Launch {
+        self.inherited = Some(descriptor.into());
+        self
+    }
+
     /// Writes a file beside the process, and gives its path.
     pub fn file(&self, name: &str, content: &str) -> String {
         self.scratch.write(name, content)
@@ -151,10 +159,12 @@ impl Launch {
     /// Runs what should not come up to its end.
     #[track_caller]
     pub fn fail(mut self) -> Finished {
+        self.pass_on();
         run(&mut self.command)
     }
 
     fn spawn(mut self) -> Sidecar {
+        self.pass_on();
         self.command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = self.command.spawn().unwrap_or_else(|e| panic!("cannot start {}: {e}", binary().display()));
         let log = Log::follow(child.stderr.take().expect("piped"));
@@ -164,6 +174,22 @@ impl Launch {
             scratch: self.scratch,
             given: Mutex::default(),
         }
+    }
+
+    /// A child has its own number only once it runs, so a shell says it and becomes the process.
+    fn pass_on(&mut self) {
+        let Some(descriptor) = self.inherited.take() else { return };
+        let mut shell = Command::new("sh");
+        let script = "exec 3<&0 </dev/null; LISTEN_FDS=${LISTEN_FDS-1} LISTEN_PID=${LISTEN_PID-$$} exec \"$0\" \"$@\"";
+        shell.args(["-c", script]).arg(self.command.get_program()).args(self.command.get_args());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        shell.current_dir(self.scratch.dir()).stdin(descriptor);
+        self.command = shell;
     }
 
     fn with_certificate(mut self) -> Launch {

@@ -42,7 +42,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
     hurry: impl Future<Output = ()>,
 ) -> Result<(), DemoError> {
-    let net = TokioNet;
+    let net = TokioNet::default();
     let listener = TcpListener::bind(APP_ADDR).await.map_err(DemoError::App)?;
     let app = listener.local_addr().map_err(DemoError::App)?;
     let crypto = Crypto::new(net);
@@ -73,7 +73,7 @@ pub async fn run(
 }
 
 fn wall_clock() -> std::time::SystemTime {
-    TokioNet.wall_clock()
+    TokioNet::default().wall_clock()
 }
 
 /// What a user would have written, but for the certificate's files: there are none.

@@ -57,6 +57,11 @@ impl Progress {
         self.state().phase = phase;
     }
 
+    /// Whether nothing of the first request has come.
+    pub(super) fn is_fresh(&self) -> bool {
+        matches!(self.get(), Phase::Fresh(_))
+    }
+
     /// A request has come; its answer is over when the token is dropped.
     pub(super) fn request(&self) -> Answering {
         self.set(Phase::Busy);

@@ -22,7 +22,7 @@ use super::origin;
 use super::reply::{and_close, reply};
 use super::serve::Connection;
 use crate::config::Inspect;
-use crate::lifecycle::{Lifecycle, Stage};
+use crate::lifecycle::Lifecycle;
 use crate::listen::Permit;
 use crate::net::{Net, Stream};
 use crate::registry::Registry;
@@ -115,7 +115,7 @@ impl<N: Net> Proxy<N> {
                 if !origin::allowed(settings.access.allowed_origins.as_deref(), &parts.headers) {
                     return self.refuse(StatusCode::FORBIDDEN, "This origin may not open a session.");
                 }
-                if self.lifecycle.stage() != Stage::Running {
+                if self.lifecycle.refuses_sessions() {
                     return and_close(self.refuse(StatusCode::SERVICE_UNAVAILABLE, "This server is shutting down."));
                 }
                 let who = Who {

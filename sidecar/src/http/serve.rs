@@ -5,12 +5,15 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use tokio::time::sleep;
 use tower::{ServiceExt, service_fn};
 
 use super::forward::decorate;
@@ -23,6 +26,9 @@ use crate::transport::Transport;
 
 /// hyper takes no smaller buffer.
 const MIN_BUFFER_BYTES: usize = 8192;
+/// How long a client that had only just connected when a drain begins has for the first byte of its request: a round
+/// trip, and the repetition of a segment that was lost.
+const FIRST_BYTE: Duration = Duration::from_secs(2);
 
 /// What is known of a client's connection.
 #[derive(Debug)]
@@ -49,9 +55,9 @@ pub async fn serve<N: Net>(proxy: Arc<Proxy<N>>, io: Transport<N::Stream>, conne
     let lifecycle = proxy.lifecycle();
     // One that comes during a drain is heard once: it may well ask for a session, and is told to go elsewhere.
     let keep = limits.keepalive_timeout.is_some() && lifecycle.stage() == Stage::Running;
-    let handler = Arc::clone(&proxy);
+    let (handler, answered) = (Arc::clone(&proxy), progress.clone());
     let service = service_fn(move |request: Request<Incoming>| {
-        let answering = Arc::new(progress.request());
+        let answering = Arc::new(answered.request());
         let (proxy, connection) = (Arc::clone(&handler), Arc::clone(&connection));
         async move {
             let response = proxy.handle(request, &connection, &answering).await;
@@ -76,17 +82,30 @@ pub async fn serve<N: Net>(proxy: Arc<Proxy<N>>, io: Transport<N::Stream>, conne
     );
     let mut draining = pin!(lifecycle.reached(Stage::Draining));
     let mut closing = pin!(lifecycle.reached(Stage::Closing));
+    // hyper's goodbye closes a connection of which it has heard nothing, though its request may be on the way.
+    let mut patience = None;
     // Without a further request to come, there is nothing to tell.
     let mut told = !keep;
     let result = poll_fn(|cx| {
-        if !told && draining.as_mut().poll(cx).is_ready() {
-            told = true;
-            connection.as_mut().graceful_shutdown();
-        }
         if closing.as_mut().poll(cx).is_ready() {
-            return std::task::Poll::Ready(Ok(()));
+            return Poll::Ready(Ok(()));
         }
-        connection.as_mut().poll(cx)
+        loop {
+            if !told && (patience.is_some() || draining.as_mut().poll(cx).is_ready()) {
+                let patience = patience.get_or_insert_with(|| Box::pin(sleep(FIRST_BYTE)));
+                if !progress.is_fresh() || patience.as_mut().poll(cx).is_ready() {
+                    told = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+            let fresh = progress.is_fresh();
+            let polled = connection.as_mut().poll(cx);
+            // What has come in this very turn is the one request that it waited for.
+            if polled.is_pending() && !told && patience.is_some() && fresh && !progress.is_fresh() {
+                continue;
+            }
+            return polled;
+        }
     })
     .await;
     if let Err(error) = result {

@@ -14,7 +14,7 @@ use super::{Crypto, HandshakeError, ServerSide, TlsStream, accept, connect};
 use crate::net::TokioNet;
 
 fn configs() -> (ServerSide, Arc<ClientConfig>) {
-    let crypto = Crypto::new(TokioNet);
+    let crypto = Crypto::new(TokioNet::default());
     let key = KeyPair::generate().unwrap();
     let cert = CertificateParams::new(vec!["localhost".into()]).unwrap().self_signed(&key).unwrap();
     let der = PrivateKeyDer::try_from(key.serialize_der()).unwrap();

@@ -123,10 +123,10 @@ async fn in_memory_over_tls() {
 
 #[tokio::test]
 async fn over_loopback_in_the_clear() {
-    timeout(PATIENCE, every_kind(TokioNet, false)).await.expect("a second or two");
+    timeout(PATIENCE, every_kind(TokioNet::default(), false)).await.expect("a second or two");
 }
 
 #[tokio::test]
 async fn over_loopback_over_tls() {
-    timeout(PATIENCE, every_kind(TokioNet, true)).await.expect("a second or two");
+    timeout(PATIENCE, every_kind(TokioNet::default(), true)).await.expect("a second or two");
 }

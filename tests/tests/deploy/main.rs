@@ -1,3 +1,7 @@
-//! Deploys, black box: an app that restarts under its sidecar (`hold`).
+//! Deploys, black box: what clients notice while a sidecar or its app is replaced.
 
+mod flood;
+mod handover;
 mod hold;
+mod inherited;
+mod reuseport;

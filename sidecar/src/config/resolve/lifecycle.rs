@@ -9,8 +9,9 @@ use crate::config::parse::{self, Problem};
 use crate::config::reader::{Found, Reader};
 use crate::config::{Admin, Drain, Hold, Listener};
 
-/// What the kernel takes as the path of a socket, its closing zero not counted (`sun_path` of unix(7)).
-const MAX_SOCKET_PATH_BYTES: usize = 107;
+/// What the kernel takes as the path of a socket, its closing zero not counted (`sun_path` of unix(7)), less the process
+/// number that stands behind it until the socket takes its place (`handover::Claim`).
+const MAX_SOCKET_PATH_BYTES: usize = 107 - ".4194304".len();
 
 pub(super) fn drain(reader: &mut Reader, grace: Duration) -> Drain {
     let drain = Drain {
