@@ -1,17 +1,16 @@
-//! What can be asked of a running sidecar as a whole: to drain, to take a new configuration, to stop.
+//! What can be asked of a running sidecar as a whole: to stop, or to leave its place to another process.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use outrigger_shared::close::Cause;
-use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::drain::{Drain, Plan, Progress};
+use crate::drain::{Drain, Plan};
 use crate::http::Proxy;
 use crate::lifecycle::{Lifecycle, Stage};
 use crate::net::Net;
-use crate::registry::{Closing, Registry};
+use crate::registry::Closing;
 
 /// How long sessions have, once they were asked to close, on top of the time that both of their sides may take one after
 /// the other: the linger behind the Closes, and a turn to notice.
@@ -20,54 +19,17 @@ const CLOSING_MARGIN: Duration = Duration::from_secs(2);
 /// The handle of a running sidecar; clones of the `Arc` are the same sidecar.
 pub struct Control<N: Net> {
     proxy: Arc<Proxy<N>>,
-    drain: OnceLock<Arc<Drain>>,
-    quit: Notify,
     /// Whether other processes may be bound to the same ports.
     port_is_shared: bool,
 }
 
 impl<N: Net> Control<N> {
     pub(crate) fn new(proxy: Arc<Proxy<N>>, port_is_shared: bool) -> Arc<Self> {
-        Arc::new(Self { proxy, drain: OnceLock::new(), quit: Notify::new(), port_is_shared })
+        Arc::new(Self { proxy, port_is_shared })
     }
 
     pub fn lifecycle(&self) -> &Arc<Lifecycle> {
         self.proxy.lifecycle()
-    }
-
-    pub fn registry(&self) -> &Arc<Registry> {
-        self.proxy.registry()
-    }
-
-    /// Begins the drain: not ready any more, new sessions are refused, those that there are get their Close. The process
-    /// goes on and answers HTTP. Once it has begun, a second call changes nothing.
-    pub fn drain(&self) -> &Arc<Drain> {
-        self.drain_as(self.proxy.settings().drain)
-    }
-
-    /// As [`Control::drain`], with a plan of the caller's instead of the configuration's.
-    pub fn drain_as(&self, plan: Plan) -> &Arc<Drain> {
-        self.lifecycle().advance(Stage::Draining);
-        self.drain.get_or_init(|| Drain::begin(self.proxy.net(), self.registry(), plan))
-    }
-
-    /// How the configuration would have a drain.
-    pub fn plan(&self) -> Plan {
-        self.proxy.settings().drain
-    }
-
-    /// How far the drain is; `None` if none has begun.
-    pub fn progress(&self) -> Option<Progress> {
-        self.drain.get().map(|drain| drain.progress())
-    }
-
-    /// Asks the process to stop, as SIGTERM does.
-    pub fn quit(&self) {
-        self.quit.notify_one();
-    }
-
-    pub(crate) async fn asked_to_quit(&self) {
-        self.quit.notified().await;
     }
 
     /// Another process has the listening sockets: none accepts here any more when this is done, and the process drains
@@ -104,9 +66,10 @@ impl<N: Net> Control<N> {
 
     async fn finish(&self, plan: Plan, patience: Duration, hurry: impl Future<Output = ()>) {
         let settings = self.proxy.settings();
-        let (lifecycle, registry) = (self.lifecycle(), self.registry());
+        let (lifecycle, registry) = (self.lifecycle(), self.proxy.registry());
         let over = Instant::now() + patience;
-        self.drain_as(plan);
+        lifecycle.advance(Stage::Draining);
+        Drain::begin(self.proxy.net(), registry, plan);
         let patience = async {
             tokio::select! {
                 biased;

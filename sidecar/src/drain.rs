@@ -18,7 +18,7 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// How the sessions are to be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// Their Closes are spread over this; `None` leaves them alone.
     pub window: Option<Duration>,
     /// How much of its share of the window each is moved by chance; 0 to 100.
@@ -30,7 +30,7 @@ pub struct Plan {
 
 /// A drain that has begun.
 #[derive(Debug)]
-pub struct Drain {
+pub(crate) struct Drain {
     plan: Plan,
     began: Instant,
     sessions: usize,
@@ -39,25 +39,9 @@ pub struct Drain {
     registry: Arc<Registry>,
 }
 
-/// How far a drain is.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct Progress {
-    /// Whether no session is left.
-    pub done: bool,
-    /// Sessions that there were when it began.
-    pub sessions: usize,
-    pub left: usize,
-    /// Sessions that have ended since, by cause.
-    pub ended: Ended,
-    /// Seconds since it began.
-    pub elapsed_s: f64,
-    /// Seconds over which the Closes are spread; none where sessions are left alone.
-    pub window_s: Option<f64>,
-}
-
 impl Drain {
     /// Begins to close what `registry` holds, as a task of its own.
-    pub(crate) fn begin<N: Net>(net: &N, registry: &Arc<Registry>, plan: Plan) -> Arc<Self> {
+    pub(crate) fn begin<N: Net>(net: &N, registry: &Arc<Registry>, plan: Plan) {
         let drain = Arc::new(Self {
             plan,
             began: Instant::now(),
@@ -71,11 +55,11 @@ impl Drain {
             let order = shuffled(registry.ids(), net.seed());
             net.spawn(Arc::clone(&drain).close_all(window, order));
         }
-        net.spawn(Arc::clone(&drain).tell());
-        drain
+        net.spawn(drain.tell());
     }
 
-    pub fn progress(&self) -> Progress {
+    /// Sessions that have ended since it began, by cause.
+    fn ended(&self) -> Ended {
         let mut ended = self.registry.ended();
         for (cause, before) in &self.ended_before {
             if let Some(count) = ended.get_mut(cause) {
@@ -83,20 +67,7 @@ impl Drain {
             }
         }
         ended.retain(|_, count| *count > 0);
-        let left = self.registry.len();
-        Progress {
-            done: left == 0,
-            sessions: self.sessions,
-            left,
-            ended,
-            elapsed_s: self.began.elapsed().as_secs_f64(),
-            window_s: self.plan.window.map(|window| window.as_secs_f64()),
-        }
-    }
-
-    /// Done once no session is left.
-    pub async fn done(&self) {
-        self.registry.emptied().await;
+        ended
     }
 
     /// Sends each session its Close when its turn comes, and then all that began in the meantime.
@@ -125,10 +96,11 @@ impl Drain {
         loop {
             let done = tokio::select! {
                 biased;
-                () = self.done() => true,
+                () = self.registry.emptied() => true,
                 () = sleep(TELL_EVERY) => false,
             };
-            let Progress { left, sessions, elapsed_s, ended, .. } = self.progress();
+            let (sessions, left, ended) = (self.sessions, self.registry.len(), self.ended());
+            let elapsed_s = self.began.elapsed().as_secs_f64();
             if done {
                 tracing::info!(sessions, elapsed_s, ended = ?ended, "drained");
                 return;

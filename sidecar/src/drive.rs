@@ -272,7 +272,7 @@ impl<S: Stream> Drive<S> {
         if !self.account.handle().is_asked() {
             return;
         }
-        if let Some(Closing { cause, code, quiet_until }) = self.account.handle().hear(&self.relay) {
+        if let Some(Closing { cause, code, quiet_until }) = self.account.handle().hear() {
             let quiet_until = quiet_until.map(|until| self.micros(until));
             self.with_events(|relay, events| relay.close(cause, code, quiet_until, now, events));
             self.inject(cx, now);

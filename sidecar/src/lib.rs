@@ -7,7 +7,7 @@ pub mod config;
 pub mod control;
 pub mod demo;
 pub mod descriptors;
-pub mod drain;
+mod drain;
 mod drive;
 pub mod handover;
 pub mod http;

@@ -44,11 +44,6 @@ impl Places {
         let count = |limit| Arc::new(Count { taken: AtomicUsize::new(0), limit: AtomicUsize::new(limit) });
         Self { open: count(max_connections), turned_away: count(MAX_TURNED_AWAY) }
     }
-
-    /// From now on there may be this many. Those that are there stay.
-    pub(crate) fn resize(&self, max_connections: usize) {
-        self.open.limit.store(max_connections, Ordering::Relaxed);
-    }
 }
 
 impl Count {

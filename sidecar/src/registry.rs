@@ -6,15 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use outrigger_shared::close::{Cause, CloseCode, Side};
-use outrigger_shared::relay::{Relay, Stats};
-use tokio::sync::{Notify, oneshot};
+use outrigger_shared::close::{Cause, CloseCode};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::session::Who;
-
-/// Reports on one session that may be waited for at once; more are refused.
-const MAX_REPORTS_WAITED_FOR: usize = 16;
 
 /// All sessions of the process, by their numbers, and how those that are over have ended.
 #[derive(Debug, Default)]
@@ -37,26 +33,11 @@ pub type Ended = BTreeMap<&'static str, u64>;
 /// An orderly end that is asked of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closing {
-    /// `Drain`, `Operator` or `Shutdown`.
+    /// `Drain` or `Shutdown`.
     pub cause: Cause,
     pub code: CloseCode,
     /// It waits no longer than this for a quiet moment; `None` does not wait.
     pub quiet_until: Option<Instant>,
-}
-
-/// What a session says of itself.
-#[derive(Debug, Clone, Copy)]
-pub struct Report {
-    /// What came from the client, and what was injected to it.
-    pub client: Stats,
-    /// The same of the app.
-    pub app: Stats,
-}
-
-impl Report {
-    pub(crate) fn of(relay: &Relay) -> Self {
-        Self { client: *relay.stats(Side::Client), app: *relay.stats(Side::App) }
-    }
 }
 
 /// One session, as everybody else has it.
@@ -74,7 +55,6 @@ pub struct Handle {
 struct Requests {
     waker: Option<Waker>,
     close: Option<Closing>,
-    reports: Vec<oneshot::Sender<Report>>,
 }
 
 impl Registry {
@@ -115,12 +95,6 @@ impl Registry {
 
     pub fn get(&self, id: u64) -> Option<Arc<Handle>> {
         self.lock().sessions.get(&id).cloned()
-    }
-
-    /// Up to `limit` sessions with numbers above `after`, in the order in which they began.
-    pub fn page(&self, after: u64, limit: usize) -> Vec<Arc<Handle>> {
-        let from = after.saturating_add(1);
-        self.lock().sessions.range(from..).take(limit).map(|(_, handle)| Arc::clone(handle)).collect()
     }
 
     /// The numbers of all sessions.
@@ -179,21 +153,6 @@ impl Handle {
         self.ring(&mut requests);
     }
 
-    /// What the session says of itself. `None` when it is over, or when too many wait for the same.
-    pub async fn report(&self) -> Option<Report> {
-        let (tell, told) = oneshot::channel();
-        {
-            let mut requests = self.lock();
-            requests.reports.retain(|waiting| !waiting.is_closed());
-            if requests.reports.len() >= MAX_REPORTS_WAITED_FOR {
-                return None;
-            }
-            requests.reports.push(tell);
-            self.ring(&mut requests);
-        }
-        told.await.ok()
-    }
-
     /// Whether something was asked. For the session itself.
     pub(crate) fn is_asked(&self) -> bool {
         self.asked.load(Ordering::Acquire)
@@ -205,20 +164,11 @@ impl Handle {
         self.lock().waker = Some(waker.clone());
     }
 
-    /// Answers those who wait for a report; returns the end that is asked for.
-    pub(crate) fn hear(&self, relay: &Relay) -> Option<Closing> {
+    /// The end that was asked for since the last call.
+    pub(crate) fn hear(&self) -> Option<Closing> {
         let mut requests = self.lock();
         self.asked.store(false, Ordering::Release);
-        for waiting in requests.reports.drain(..) {
-            // Whoever does not wait any more needs no answer.
-            let _ = waiting.send(Report::of(relay));
-        }
         requests.close.take()
-    }
-
-    /// The session is over: nobody waits for it any longer.
-    pub(crate) fn hang_up(&self) {
-        *self.lock() = Requests::default();
     }
 
     fn ring(&self, requests: &mut Requests) {

@@ -123,7 +123,7 @@ impl<N: Net> Server<N> {
         &self.control
     }
 
-    /// Serves until `shutdown` is done, [`Control::quit`] is called, or the listeners are handed over; then drains, lets
+    /// Serves until `shutdown` is done or the listeners are handed over; then drains, lets
     /// what is there finish for the grace period, and closes the rest. `hurry` done ends the grace period early.
     pub async fn run(self, shutdown: impl Future<Output = ()>, hurry: impl Future<Output = ()>) {
         for (scheme, addr) in &self.addresses {
@@ -139,7 +139,6 @@ impl<N: Net> Server<N> {
         let handed_over = tokio::select! {
             biased;
             () = &mut shutdown => false,
-            () = self.control.asked_to_quit() => false,
             () = lifecycle.reached(Stage::Stopping) => true,
         };
         if !handed_over {

@@ -78,7 +78,6 @@ impl Account {
 
 impl Drop for Account {
     fn drop(&mut self) {
-        self.handle.hang_up();
         self.registry.leave(self.handle.who().id, self.cause);
     }
 }

@@ -91,12 +91,10 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// `outrigger run` with a JSON log, its admin API on a free port, and nothing else.
+    /// `outrigger run` with a JSON log and nothing else.
     pub fn new() -> Launch {
         let scratch = Scratch::new();
         let mut command = command();
-        // A variable, so that a test's own flag wins.
-        command.env("OUTRIGGER_ADMIN", "127.0.0.1:0");
         command.current_dir(scratch.dir()).args(["run", "--log-format", "json"]);
         Launch { command, scratch, authority: None, inherited: None }
     }

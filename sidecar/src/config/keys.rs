@@ -22,7 +22,7 @@ const UPSTREAM: &str = "`HOST:PORT`, `http(s)://HOST:PORT`, `ws(s)://HOST:PORT` 
 const HEADER: &str = "`Name: value`";
 
 /// Every key, in the order of the reference.
-pub(crate) static GROUPS: [Group; 10] = [
+pub(crate) static GROUPS: [Group; 9] = [
     Group { title: "Addresses", keys: ADDRESSES },
     Group { title: "TLS with clients", keys: TLS },
     Group { title: "TLS with the app", keys: UPSTREAM_TLS },
@@ -30,8 +30,7 @@ pub(crate) static GROUPS: [Group; 10] = [
     Group { title: "Time limits towards the app", keys: DIAL },
     Group { title: "WebSocket sessions", keys: SESSION },
     Group { title: "Access and headers", keys: ACCESS },
-    Group { title: "Drain, reload and restart", keys: LIFECYCLE },
-    Group { title: "Admin API", keys: ADMIN },
+    Group { title: "Drain and restart", keys: LIFECYCLE },
     Group { title: "Process", keys: PROCESS },
 ];
 
@@ -406,12 +405,6 @@ const LIFECYCLE: &[Key] = &[
         "Upgrades that may wait so at once; more get 503.",
     ),
     Key::new(
-        "watch",
-        Kind::Switch,
-        "on",
-        "Whether a change of the configuration file, a certificate or a key is noticed and loaded, as by SIGHUP.",
-    ),
-    Key::new(
         "handover",
         Kind::Text("the absolute path of a socket", "PATH"),
         "/run/outrigger/handover.sock",
@@ -426,24 +419,6 @@ const LIFECYCLE: &[Key] = &[
         "Whether the listeners' ports may be bound by other processes of the same user at the same time \
          (SO_REUSEPORT); the kernel spreads connections over them.",
     ),
-];
-
-const ADMIN: &[Key] = &[
-    Key::new(
-        "admin",
-        Kind::Text("an IP address and a port", "ADDRESS"),
-        "127.0.0.1:9900",
-        "Where the admin API is served: health, figures, sessions, drain, reload. What only reads is safe to expose; \
-         what changes something is for callers from this host, or with the token.",
-    )
-    .words(OFF),
-    Key::new(
-        "admin_token_file",
-        Kind::Path,
-        "/etc/outrigger/admin-token",
-        "File with the token that lets callers from elsewhere change things: `Authorization: Bearer TOKEN`.",
-    )
-    .unset("none: only callers from this host"),
 ];
 
 const PROCESS: &[Key] = &[

@@ -131,14 +131,10 @@ pub struct Config {
     pub drain: Drain,
     /// `None` refuses upgrades at once while the app cannot be reached.
     pub hold: Option<Hold>,
-    /// Whether files that change are loaded again.
-    pub watch: bool,
     /// The absolute path of the Unix socket over which listening sockets go to the next process.
     pub handover: Option<PathBuf>,
     /// Whether other processes may bind the listeners' ports as well.
     pub reuse_port: bool,
-    /// `None` where there is no admin API.
-    pub admin: Option<Admin>,
     /// Threads that carry traffic; at least one.
     pub worker_threads: usize,
     pub log: Log,
@@ -387,15 +383,6 @@ pub struct Hold {
     pub patience: Duration,
     /// How many may wait at once.
     pub max: usize,
-}
-
-/// The admin API.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Admin {
-    /// Port 0 lets the kernel pick.
-    pub addr: SocketAddr,
-    /// The file that holds the token.
-    pub token: Option<PathBuf>,
 }
 
 /// Who is let in.

@@ -22,7 +22,7 @@ use super::origin;
 use super::reply::{and_close, reply};
 use super::serve::Connection;
 use crate::config::Inspect;
-use crate::lifecycle::Lifecycle;
+use crate::lifecycle::{Lifecycle, Stage};
 use crate::listen::Permit;
 use crate::net::{Net, Stream};
 use crate::registry::Registry;
@@ -60,11 +60,6 @@ impl<N: Net> Proxy<N> {
     /// What is in force now. Whoever goes on for long must not hold it for as long.
     pub(crate) fn settings(&self) -> Arc<Settings<N>> {
         self.settings.load_full()
-    }
-
-    /// What begins from now on is under these settings.
-    pub(crate) fn put_into_force(&self, settings: Settings<N>) {
-        self.settings.store(Arc::new(settings));
     }
 
     pub fn lifecycle(&self) -> &Arc<Lifecycle> {

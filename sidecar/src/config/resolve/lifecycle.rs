@@ -1,13 +1,12 @@
-//! Drain, reload, restart, and the admin API.
+//! Drain, hold and restart.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::to_usize;
-use crate::config::parse::{self, Problem};
-use crate::config::reader::{Found, Reader};
-use crate::config::{Admin, Drain, Hold, Listener};
+use crate::config::parse::Problem;
+use crate::config::reader::Reader;
+use crate::config::{Drain, Hold};
 
 /// What the kernel takes as the path of a socket, its closing zero not counted (`sun_path` of unix(7)), less the process
 /// number that stands behind it until the socket takes its place (`handover::Claim`).
@@ -42,20 +41,6 @@ pub(super) fn hold(reader: &mut Reader) -> Option<Hold> {
     patience.map(|patience| Hold { patience, max })
 }
 
-pub(super) fn admin(reader: &mut Reader, listeners: &[Found<Listener>]) -> Option<Admin> {
-    let addr: Option<SocketAddr> = reader.value("admin", parse::or_word(|_, text| address(text)));
-    let token = reader.path("admin_token_file");
-    let Some(addr) = addr else {
-        reader.useless(&["admin_token_file"], "admin is off");
-        return None;
-    };
-    if addr.port() != 0 && listeners.iter().any(|found| found.value.addr == addr) {
-        let place = reader.place("admin");
-        reader.report.fault(&place, format!("{addr} is taken by a listener"), "give the admin API another port");
-    }
-    Some(Admin { addr, token })
-}
-
 pub(super) fn socket_path(text: &str) -> Result<PathBuf, Problem> {
     let path = PathBuf::from(text);
     if !path.is_absolute() {
@@ -66,8 +51,4 @@ pub(super) fn socket_path(text: &str) -> Result<PathBuf, Problem> {
         return Err(Problem::new(what));
     }
     Ok(path)
-}
-
-fn address(text: &str) -> Result<SocketAddr, Problem> {
-    text.parse().map_err(|_| Problem::new(format!("`{text}` is not an IP address with a port")))
 }

@@ -30,10 +30,8 @@ pub(crate) fn config(reader: &mut Reader) -> Option<Config> {
     let max_connections = reader.count_or_word("max_connections").map(to_usize);
     let shutdown_grace = reader.duration("shutdown_grace");
     let drain = lifecycle::drain(reader, shutdown_grace);
-    let watch = reader.switch("watch");
     let handover = reader.one("handover", plain(lifecycle::socket_path));
     let reuse_port = reader.switch("reuseport");
-    let admin = lifecycle::admin(reader, &listeners);
     let worker_threads = to_usize(reader.count("worker_threads"));
     let log = log(reader);
     if reader.report.faults.is_empty() {
@@ -57,10 +55,8 @@ pub(crate) fn config(reader: &mut Reader) -> Option<Config> {
         shutdown_grace,
         drain,
         hold,
-        watch,
         handover,
         reuse_port,
-        admin,
         worker_threads,
         log,
     })

@@ -59,8 +59,7 @@ fn defaults() {
     assert_eq!(config.shutdown_grace, Duration::from_secs(25));
     let (window, quiet) = (Some(Duration::from_secs(15)), Duration::from_secs(2));
     assert_eq!(config.drain, Drain { window, jitter_percent: 100, quiet });
-    assert_eq!(config.admin, Some(Admin { addr: "127.0.0.1:9900".parse().unwrap(), token: None }));
-    assert_eq!((config.hold, config.handover, config.reuse_port, config.watch), (None, None, false, true));
+    assert_eq!((config.hold, config.handover, config.reuse_port), (None, None, false));
     assert_eq!(config.log, Log { format: LogFormat::Auto, level: tracing::Level::INFO });
 }
 

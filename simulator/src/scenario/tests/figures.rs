@@ -151,7 +151,6 @@ fn the_causes_are_those_of_the_sidecar() {
         Cause::Stalled(side),
         Cause::Eof,
         Cause::Shutdown,
-        Cause::Operator,
     ];
     let next = |cause: Cause| match cause {
         Cause::Close
@@ -168,8 +167,7 @@ fn the_causes_are_those_of_the_sidecar() {
         | Cause::Reset(_)
         | Cause::Stalled(_)
         | Cause::Eof
-        | Cause::Shutdown
-        | Cause::Operator => cause.as_str(),
+        | Cause::Shutdown => cause.as_str(),
     };
     assert_eq!(all.map(next), CAUSES);
 }
