@@ -199,7 +199,7 @@ fn who_talks_nonsense_to_the_old_process_gets_nothing() {
 fn listeners_come_and_go_with_a_handover() {
     let line = Line::new();
     let old = line.launch().http().flag("--listen", "http://127.0.0.2:0").start();
-    let listening = |line: &String| Some(line.split_once("127.0.0.2:")?.1.split('"').next()?.parse().ok()?);
+    let listening = |line: &String| line.split_once("127.0.0.2:")?.1.split('"').next()?.parse().ok();
     let port: u16 = old.log().iter().find_map(listening).expect("the second listener's address");
     let (stays, goes) = (old.addr("http"), SocketAddr::from(([127, 0, 0, 2], port)));
     session(goes);
