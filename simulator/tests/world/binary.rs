@@ -59,6 +59,17 @@ fn json_is_json() {
 }
 
 #[test]
+fn one_job_and_several_tell_the_same() {
+    let folder = Folder::new("jobs");
+    let file = folder.file("good.toml", &behind_hop("off", "rst", ""));
+    let told = |jobs| sim(&folder.0, &["run", &file, "--seeds", "1..6", "--json", "--no-progress", "--jobs", jobs]);
+    let one = told("1");
+    assert_eq!(one.0, 0);
+    assert_eq!(one.1.matches("\"digest\"").count(), 6);
+    assert!(one == told("2") && one == told("4"));
+}
+
+#[test]
 fn without_a_terminal_lines_tell_how_far_it_is_unless_they_are_not_wanted() {
     let folder = Folder::new("progress");
     let file = folder.file("good.toml", &behind_hop("25s", "rst", ""));
