@@ -133,10 +133,12 @@ impl Hold {
             line.back_off();
         }
         line.held += 1;
-        tracing::debug!(held = line.held, "an upgrade waits");
         if let Some(away) = &mut line.away {
             away.held += 1;
         }
+        let held = line.held;
+        drop(line);
+        tracing::debug!(held, "an upgrade waits");
         Ok(Place(self))
     }
 
