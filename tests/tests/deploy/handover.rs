@@ -11,7 +11,7 @@ use outrigger_tests::ws::CLOSE;
 use outrigger_tests::{App, End, Frame, Launch, Scratch, Sidecar, Wire};
 use serde_json::json;
 
-use crate::flood::{Flood, Outcome};
+use crate::flood::Flood;
 
 const CONNECTS: usize = 10_000;
 /// Faults in the settings.
@@ -96,8 +96,7 @@ fn each_of_ten_thousand_connects_is_served_while_three_processes_hand_over() {
         part(&mut stays);
         assert_exits_0(std::mem::replace(&mut current, next));
     }
-    assert!(!flood.is_over(), "the clients were done before the last handover");
-    assert_eq!(flood.finish(), Outcome::all_served(CONNECTS));
+    flood.finish().expect_all_served(CONNECTS);
     session(addr);
 }
 
@@ -199,7 +198,7 @@ fn who_talks_nonsense_to_the_old_process_gets_nothing() {
 fn listeners_come_and_go_with_a_handover() {
     let line = Line::new();
     let old = line.launch().http().flag("--listen", "http://127.0.0.2:0").start();
-    let listening = |line: &String| Some(line.split_once("127.0.0.2:")?.1.split('"').next()?.parse().ok()?);
+    let listening = |line: &String| line.split_once("127.0.0.2:")?.1.split('"').next()?.parse().ok();
     let port: u16 = old.log().iter().find_map(listening).expect("the second listener's address");
     let (stays, goes) = (old.addr("http"), SocketAddr::from(([127, 0, 0, 2], port)));
     session(goes);

@@ -3,4 +3,5 @@
 mod flood;
 mod handover;
 mod inherited;
+mod measure;
 mod reuseport;
