@@ -46,8 +46,8 @@ impl<N: Net> Control<N> {
         let (grace, plan) = (settings.shutdown_grace, settings.drain);
         tracing::info!(live = self.lifecycle().live(), grace_s = grace.as_secs(), "stopping");
         if self.port_is_shared {
-            // Another process accepts at the same port: sessions that it could have must not be refused here.
-            self.lifecycle().advance(Stage::Stopping);
+            // Another process accepts at the same ports: sessions that it could have must not be refused here.
+            self.lifecycle().succeed();
         }
         // A session that waits for a quiet moment has to get its Close before the rest is cut.
         let window = plan.window.map(|window| window.min(grace.saturating_sub(plan.quiet)));

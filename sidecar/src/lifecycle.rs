@@ -36,6 +36,7 @@ pub struct Lifecycle {
     /// A [`Stage`] as its number.
     stage: AtomicU8,
     advanced: Notify,
+    succeeded: AtomicBool,
     handed_over: AtomicBool,
     live: Arc<Count>,
     listening: Arc<Count>,
@@ -46,6 +47,7 @@ impl Lifecycle {
         Arc::new(Self {
             stage: AtomicU8::new(Stage::Running as u8),
             advanced: Notify::new(),
+            succeeded: AtomicBool::new(false),
             handed_over: AtomicBool::new(false),
             live: Arc::default(),
             listening: Arc::default(),
@@ -79,22 +81,28 @@ impl Lifecycle {
         }
     }
 
-    /// Another process serves the listening sockets from now on: nothing new is accepted here.
+    /// Another process serves the same ports: nothing new is accepted here.
+    pub(crate) fn succeed(&self) {
+        self.succeeded.store(true, Ordering::Release);
+        self.advance(Stage::Stopping);
+    }
+
+    /// As [`Lifecycle::succeed`], and it does so with this process's own sockets: what they have queued is for it.
     pub(crate) fn hand_over(&self) {
         self.handed_over.store(true, Ordering::Release);
-        self.advance(Stage::Stopping);
+        self.succeed();
     }
 
     pub fn is_handed_over(&self) -> bool {
         self.handed_over.load(Ordering::Acquire)
     }
 
-    /// Whether who asks for a session is told to go elsewhere. After a handover elsewhere is here: who had connected to
+    /// Whether who asks for a session is told to go elsewhere. With a successor elsewhere is here: who had connected to
     /// this process just before gets the session, and its Close with the others.
     pub fn refuses_sessions(&self) -> bool {
         match self.stage() {
             Stage::Running => false,
-            Stage::Draining | Stage::Stopping => !self.is_handed_over(),
+            Stage::Draining | Stage::Stopping => !self.succeeded.load(Ordering::Acquire),
             Stage::Closing => true,
         }
     }

@@ -84,8 +84,7 @@ pub async fn serve<N: Net>(proxy: Arc<Proxy<N>>, io: Transport<N::Stream>, conne
     let mut closing = pin!(lifecycle.reached(Stage::Closing));
     // hyper's goodbye closes a connection of which it has heard nothing, though its request may be on the way.
     let mut patience = None;
-    // Without a further request to come, there is nothing to tell.
-    let mut told = !keep;
+    let mut told = false;
     let result = poll_fn(|cx| {
         if closing.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Ok(()));

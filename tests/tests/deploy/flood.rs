@@ -2,6 +2,8 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -13,6 +15,8 @@ use rustix::net::sockopt::set_socket_linger;
 
 /// Bytes of an answer after which its head must have ended.
 const HEAD_LIMIT_BYTES: usize = 64 * 1024;
+/// How often over the connects are made at most.
+const MOST_ROUNDS: usize = 100;
 
 /// What became of the connects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,8 +34,11 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    pub(crate) fn all_served(connects: usize) -> Self {
-        Outcome { served: connects, ..Outcome::default() }
+    /// Checks that so many connects at least were made, and each was served.
+    #[track_caller]
+    pub(crate) fn expect_all_served(&self, connects: usize) {
+        assert!(self.served >= connects, "{connects} connects expected: {self:?}");
+        assert_eq!(*self, Outcome { served: self.served, ..Outcome::default() });
     }
 
     fn add(&mut self, other: Outcome) {
@@ -47,17 +54,23 @@ impl Outcome {
 pub(crate) struct Flood {
     clients: Vec<JoinHandle<Outcome>>,
     quarters: Receiver<()>,
+    enough: Arc<AtomicBool>,
 }
 
 impl Flood {
-    /// `clients` at once, each of which makes `connects` one after the other: a GET, an upgrade, a GET …
+    /// `clients` at once, each of which makes `connects` one after the other: a GET, an upgrade, a GET … Then they go
+    /// on until [`Flood::finish`], so that whatever the test does in between has its share; but not for ever.
     pub(crate) fn start(addr: SocketAddr, clients: usize, connects: usize) -> Self {
         let (passed, quarters) = channel();
+        let enough = Arc::new(AtomicBool::new(false));
         let clients = (0..clients).map(|client| {
-            let passed = passed.clone();
+            let (passed, enough) = (passed.clone(), Arc::clone(&enough));
             thread::spawn(move || {
                 let mut outcome = Outcome::default();
-                for number in 0..connects {
+                for number in 0..connects * MOST_ROUNDS {
+                    if number >= connects && enough.load(Ordering::SeqCst) {
+                        break;
+                    }
                     // The first client tells for all.
                     if client == 0 && number > 0 && number % (connects / 4).max(1) == 0 {
                         let _ = passed.send(());
@@ -67,20 +80,17 @@ impl Flood {
                 outcome
             })
         });
-        Flood { clients: clients.collect(), quarters }
+        Flood { clients: clients.collect(), quarters, enough }
     }
 
-    /// Waits until a further quarter of the connects is made; three times at most.
+    /// Waits until a further quarter of the connects is made.
     #[track_caller]
     pub(crate) fn wait_quarter(&self) {
         self.quarters.recv_timeout(PATIENCE).expect("a client that goes on");
     }
 
-    pub(crate) fn is_over(&self) -> bool {
-        self.clients.iter().any(JoinHandle::is_finished)
-    }
-
     pub(crate) fn finish(self) -> Outcome {
+        self.enough.store(true, Ordering::SeqCst);
         let mut outcome = Outcome::default();
         for client in self.clients {
             outcome.add(client.join().expect("a client does not panic"));

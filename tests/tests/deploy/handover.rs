@@ -11,7 +11,7 @@ use outrigger_tests::ws::CLOSE;
 use outrigger_tests::{App, End, Frame, Launch, Scratch, Sidecar, Wire};
 use serde_json::json;
 
-use crate::flood::{Flood, Outcome};
+use crate::flood::Flood;
 
 const CONNECTS: usize = 10_000;
 /// Faults in the settings.
@@ -96,8 +96,7 @@ fn each_of_ten_thousand_connects_is_served_while_three_processes_hand_over() {
         part(&mut stays);
         assert_exits_0(std::mem::replace(&mut current, next));
     }
-    assert!(!flood.is_over(), "the clients were done before the last handover");
-    assert_eq!(flood.finish(), Outcome::all_served(CONNECTS));
+    flood.finish().expect_all_served(CONNECTS);
     session(addr);
 }
 

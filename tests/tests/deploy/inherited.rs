@@ -86,7 +86,8 @@ fn no_connect_is_refused_or_reset_over_three_restarts() {
         current = launch().start();
     }
     let Outcome { served, turned_away, refused, reset, other } = flood.finish();
-    assert_eq!((served + turned_away, refused, reset), (4000, 0, 0), "{other:?}");
+    assert!(served + turned_away >= 4000, "{served} and {turned_away}");
+    assert_eq!((refused, reset, other), (0, 0, Vec::new()));
 }
 
 #[test]

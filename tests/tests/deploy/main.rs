@@ -4,4 +4,5 @@ mod flood;
 mod handover;
 mod hold;
 mod inherited;
+mod measure;
 mod reuseport;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use outrigger_tests::{App, Launch, PATIENCE, Sidecar, Wire};
 
-use crate::flood::{Flood, Outcome};
+use crate::flood::Flood;
 
 /// Connects after which both processes have had one, but for a chance of 2 in 2^64.
 const ENOUGH: usize = 64;
@@ -50,7 +50,7 @@ fn two_processes_share_a_port_and_the_one_that_stops_leaves_it_to_the_other() {
     stays.echo("with the old one");
     let new = beside(&app, addr).start();
     wait_listeners(addr, 2);
-    assert_eq!(Flood::start(addr, 1, 2 * ENOUGH).finish(), Outcome::all_served(2 * ENOUGH));
+    Flood::start(addr, 1, 2 * ENOUGH).finish().expect_all_served(2 * ENOUGH);
     for sidecar in [&old, &new] {
         sidecar.wait_log("a session of its own", |line| line["message"] == "session ended");
     }
@@ -60,7 +60,7 @@ fn two_processes_share_a_port_and_the_one_that_stops_leaves_it_to_the_other() {
     // The old one accepts nothing more, though its session lives: no session is turned away.
     let flood = Flood::start(addr, 1, 2 * ENOUGH);
     stays.echo("in the drain");
-    assert_eq!(flood.finish(), Outcome::all_served(2 * ENOUGH));
+    flood.finish().expect_all_served(2 * ENOUGH);
     old.terminate();
     stays.expect_close(1012);
     drop(stays);

@@ -89,6 +89,42 @@ fn sigterm_lets_a_request_on_its_way_finish() {
     assert_eq!(sidecar.wait_exit().code(), Some(0));
 }
 
+#[test]
+fn sigterm_answers_who_waits_in_the_queue_of_the_port() {
+    let app = App::ok();
+    let mut sidecar = Sidecar::before(app.addr()).http().flag("--shutdown-grace", ENDLESS).start();
+    let addr = sidecar.addr("http");
+    sidecar.signal(Signal::STOP);
+    // The kernel shakes hands for a process that is stopped.
+    let mut queued: Vec<_> = (0..300).map(|_| sidecar.client()).collect();
+    for client in &mut queued {
+        client.send(get("/", &[]));
+    }
+    sidecar.terminate();
+    sidecar.signal(Signal::CONT);
+    for client in &mut queued {
+        client.response("GET").expect(200);
+    }
+    drop(queued);
+    assert_eq!(sidecar.wait_exit().code(), Some(0));
+    wait_refused(addr);
+}
+
+#[test]
+fn sigterm_lets_a_client_ask_that_has_only_just_connected() {
+    let app = App::echo();
+    let mut sidecar = Sidecar::before(app.addr()).http().https().flag("--shutdown-grace", ENDLESS).start();
+    // With the handshake done, it is certain that the process has them.
+    let (mut asks, mut silent) = (sidecar.connect("https"), sidecar.connect("https"));
+    sidecar.terminate();
+    wait_refused(sidecar.addr("http"));
+    let answer = asks.ask(&get("/", &[])).expect(200);
+    assert_eq!(answer.head.get("connection"), Some("close"));
+    // Who says nothing is not waited for until the grace is over.
+    silent.expect_end();
+    assert_eq!(sidecar.wait_exit().code(), Some(0));
+}
+
 /// Asks for sessions until one is refused.
 fn refused_upgrade(sidecar: &Sidecar) -> Response {
     let start = Instant::now();
