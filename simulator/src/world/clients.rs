@@ -208,7 +208,7 @@ pub(super) fn padding(bytes: u32) -> HeaderMap {
 }
 
 fn tls(net: &SimNet) -> ClientTls {
-    let config = Arc::new(crypto::client_config(&crypto::crypto(net)));
+    let config = Arc::new(crypto::client_config(&crypto::crypto(net, net.index())));
     ClientTls { config, name: ServerName::try_from(crypto::SERVER_NAME).expect("it is a name") }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use outrigger::lifecycle::Lifecycle;
 use outrigger::net::Net;
 use outrigger::server::{Server, Surroundings};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::sleep;
 
 use super::clients::padding;
@@ -49,6 +49,7 @@ pub(super) struct Machine {
 }
 
 struct Process {
+    net: SimNet,
     stop: Stop,
     ended: Arc<AtomicBool>,
     app: Option<AppControl>,
@@ -126,8 +127,13 @@ impl Machine {
         Some(self.process.as_ref()?.sidecar.as_ref()?.live())
     }
 
-    pub(super) fn control(&self) -> Option<&AppControl> {
-        self.process.as_ref()?.app.as_ref()
+    /// Freezes a running app for so long.
+    pub(super) fn stall(&self, lasts: Duration) {
+        let Some(process) = &self.process else { return };
+        if let Some(control) = process.app.clone() {
+            // On its own host: the end of a stall is an instant of the app's clock.
+            process.net.spawn(async move { control.stall_for(lasts) });
+        }
     }
 
     fn sessions_are_gone(&self, ground: &Ground) {
@@ -156,16 +162,18 @@ async fn start_app(ground: &Ground, net: SimNet, process: u32, id: usize, app: &
         observer: ground.ledger.clone(),
     };
     let any = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), APP_PORT);
-    let app = App::bind(actor, any, ground.feed.clone(), options).await.expect("the port of a new process is free");
+    let feed = ground.feed.clone();
+    let app = on_host(&net, async move { App::bind(actor, any, feed, options).await }).await;
+    let app = app.expect("the port of a new process is free");
     let control = app.control();
     let (stop, ended) = (Stop::new(), Arc::new(AtomicBool::new(false)));
     let running = app.run(stop.clone());
     spawn(ground, &net, &ended, running);
-    Process { stop, ended, app: Some(control), sidecar: None }
+    Process { net, stop, ended, app: Some(control), sidecar: None }
 }
 
 async fn start_sidecar(ground: &Ground, net: SimNet, process: u32, id: usize, sidecar: &scenario::Sidecar) -> Process {
-    let crypto = crypto::crypto(&net);
+    let crypto = crypto::crypto(&net, net.index());
     let ear = SidecarEar { ledger: ground.ledger.clone(), name: sidecar.name.as_str().into(), sidecar: id, process };
     let surroundings = Surroundings {
         tls: sidecar.config.tls.is_some().then(|| crypto::server_side(&crypto)),
@@ -173,13 +181,25 @@ async fn start_sidecar(ground: &Ground, net: SimNet, process: u32, id: usize, si
         max_connections: MAX_CONNECTIONS,
         observer: Arc::new(ear),
     };
-    let started = Server::start(net.clone(), &sidecar.config, surroundings).await;
+    let (config, here) = (sidecar.config.clone(), net.clone());
+    let started = on_host(&net, async move { Server::start(here, &config, surroundings).await }).await;
     let server = started.unwrap_or_else(|error| panic!("{} does not start: {error}", sidecar.name));
     let lifecycle = Arc::clone(server.lifecycle());
     let (stop, ended) = (Stop::new(), Arc::new(AtomicBool::new(false)));
     let stopped = stop.clone();
     spawn(ground, &net, &ended, server.run(async move { stopped.stopped().await }, pending()));
-    Process { stop, ended, app: None, sidecar: Some(lifecycle) }
+    Process { net, stop, ended, app: None, sidecar: Some(lifecycle) }
+}
+
+/// Runs a future on a host of its own and waits for what it yields: sockets and timers belong to the host on which
+/// they are made.
+async fn on_host<T: Send + 'static>(net: &SimNet, work: impl Future<Output = T> + Send + 'static) -> T {
+    let (done, result) = oneshot::channel();
+    net.spawn(async move {
+        // Nobody is left to take it only when the run is over.
+        let _ = done.send(work.await);
+    });
+    result.await.expect("only the director kills processes, and it waits here")
 }
 
 fn spawn(ground: &Ground, net: &SimNet, ended: &Arc<AtomicBool>, running: impl Future<Output = ()> + Send + 'static) {
