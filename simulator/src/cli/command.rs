@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::builder::ValueHint;
-use clap::{Arg, ArgAction, Command, value_parser};
+use clap::builder::{PossibleValue, ValueHint};
+use clap::{Arg, ArgAction, Command, ValueEnum, value_parser};
+
+use crate::backend::Backend;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -15,6 +17,9 @@ Examples:
 
   outrigger-sim replay feed.toml --seed 17
       One run, with all that happened in it.
+
+  outrigger-sim run scenarios --seeds 1..2 --backend turmoil
+      The same on another network: is it the sidecar that fails, or the network under it?
 
   outrigger-sim shrink feed.toml --seed 17
       The fewest faults with which it still fails, as a scenario of its own.
@@ -39,6 +44,7 @@ pub(super) fn command() -> Command {
             variant(),
             jobs(),
             json(),
+            backend(),
         ]))
         .subcommand(Command::new("list").about("Scenarios and what they are about").arg(files().required(false)))
         .subcommand(Command::new("check").about("Everything that is wrong with scenario files, at once").arg(files()))
@@ -49,6 +55,7 @@ pub(super) fn command() -> Command {
                 seeds(),
                 variant(),
                 jobs(),
+                backend(),
             ]),
         )
         .subcommand(Command::new("replay").about("Run one seed and tell all that happened").args([
@@ -56,6 +63,7 @@ pub(super) fn command() -> Command {
             seed().required(true),
             variant(),
             Arg::new("packets").long("packets").action(ArgAction::SetTrue).help("Tell of every packet too"),
+            backend(),
         ]))
         .subcommand(
             Command::new("shrink").about("Find the fewest faults with which a seed still fails").args([
@@ -79,6 +87,7 @@ pub(super) fn command() -> Command {
             file(),
             seed().required(true),
             variant(),
+            backend(),
         ]))
         .subcommand(Command::new("schema").about("Print the JSON schema of scenario files"))
         .subcommand(Command::new("reference").about("Print the reference of scenario files"))
@@ -125,6 +134,41 @@ fn jobs() -> Arg {
         .default_value(DEFAULT_JOBS)
         .value_parser(value_parser!(u64).range(1..=64))
         .help("Runs at once")
+}
+
+fn backend() -> Arg {
+    Arg::new("backend")
+        .long("backend")
+        .value_name("NETWORK")
+        .default_value(Backend::TurmoilNet.as_str())
+        .value_parser(value_parser!(Backend))
+        .help("The network under the scenario")
+        .long_help(
+            "The network under the scenario. The second one shares no code with the first: invariants that hold on \
+             both do not hold by a mistake of one. It steps in milliseconds, connects in one way instead of two, and \
+             has no hops, no bandwidth, no one-way partitions and no packets whose bytes could be counted. A scenario \
+             that needs one of these is refused, or skipped where it is one of a folder; what is expected of bytes and \
+             times is listed as not judged.",
+        )
+}
+
+impl ValueEnum for Backend {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let about = match self {
+            Self::TurmoilNet => "Exact to the microsecond, with TCP, links and hops modelled: for figures",
+            Self::Turmoil => "Another, simpler network for cross-checks: for invariants, not for bytes and times",
+        };
+        Some(PossibleValue::new(self.as_str()).help(about))
+    }
+}
+
+/// The network that was asked for.
+pub(super) fn backend_of(matches: &clap::ArgMatches) -> Backend {
+    matches.try_get_one::<Backend>("backend").ok().flatten().copied().unwrap_or_default()
 }
 
 fn json() -> Arg {

@@ -81,7 +81,9 @@ fn row(scenario: &Scenario, group: &str, metrics: &Metrics) -> Vec<String> {
         cells.push(value.map_or_else(|| "-".to_owned(), |value| unit.show(rounded(value))));
     }
     if let Some(prices) = &scenario.prices {
-        cells.push(format!("{:.4}", costs(prices, &get)));
+        // Without its bytes, what it costs would be too little.
+        let known = prices.gib.is_none() || get("bytes_down").is_some();
+        cells.push(if known { format!("{:.4}", costs(prices, &get)) } else { "-".to_owned() });
     }
     cells
 }

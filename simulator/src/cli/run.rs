@@ -6,9 +6,10 @@ use clap::ArgMatches;
 use serde_json::{Value, json};
 
 use super::files::{self, Loaded, Task, replay_command};
-use super::{FAILED, OK, USAGE, jobs, paths, report};
+use super::{FAILED, OK, USAGE, command, jobs, paths, report};
+use crate::backend::Backend;
 use crate::scenario::Metrics;
-use crate::world::{self, Options};
+use crate::world::{self, NotJudged, Options};
 
 /// Runs that fail and are told one by one; of the others only the number.
 const MAX_TOLD: usize = 20;
@@ -21,6 +22,8 @@ struct Kept {
     virtual_us: u64,
     /// Every expectation and invariant that does not hold, a line each.
     wrong: Vec<String>,
+    /// Expectations that the network has no say in.
+    not_judged: Vec<NotJudged>,
 }
 
 pub(super) fn run(matches: &ArgMatches, terminal: bool, out: &mut dyn Write, err: &mut (dyn Write + Send)) -> u8 {
@@ -32,29 +35,39 @@ pub(super) fn run(matches: &ArgMatches, terminal: bool, out: &mut dyn Write, err
             return USAGE;
         }
     };
+    let backend = command::backend_of(matches);
+    let Ok(tasks) = files::playable(backend, &loaded, tasks, err) else { return USAGE };
     let jobs = usize::try_from(*matches.get_one::<u64>("jobs").expect("it has a default")).unwrap_or(1);
-    let runs = jobs::all(tasks.len(), jobs, terminal, err, |index| one(&loaded, tasks[index]));
+    let runs = jobs::all(tasks.len(), jobs, terminal, err, |index| one(backend, &loaded, tasks[index]));
     let failed = runs.iter().any(|run| !run.wrong.is_empty());
-    let _ = if matches.get_flag("json") { print_json(&loaded, &runs, out) } else { print(&loaded, &runs, out) };
+    let _ = if matches.get_flag("json") {
+        print_json(backend, &loaded, &runs, out)
+    } else {
+        print(backend, &loaded, &runs, out)
+    };
     if failed { FAILED } else { OK }
 }
 
-fn one(loaded: &[Loaded], task: Task) -> Kept {
+fn one(backend: Backend, loaded: &[Loaded], task: Task) -> Kept {
     let scenario = &loaded[task.file].variants[task.variant].1;
-    match world::run(scenario, task.seed, &Options::default()) {
+    match world::run(scenario, task.seed, &Options { backend, ..Options::default() }) {
         Ok(run) => {
             let wrong = super::wrong(&run);
             let virtual_us = u64::try_from(run.virtual_time.as_micros()).unwrap_or(u64::MAX);
-            Kept { task, metrics: run.metrics, digest: run.digest.total, virtual_us, wrong }
+            let not_judged = run.not_judged;
+            Kept { task, metrics: run.metrics, digest: run.digest.total, virtual_us, wrong, not_judged }
         }
-        Err(why) => Kept { task, metrics: Metrics::new(), digest: 0, virtual_us: 0, wrong: vec![why.to_string()] },
+        Err(why) => {
+            let (metrics, wrong) = (Metrics::new(), vec![why.to_string()]);
+            Kept { task, metrics, digest: 0, virtual_us: 0, wrong, not_judged: Vec::new() }
+        }
     }
 }
 
-fn print(loaded: &[Loaded], runs: &[Kept], out: &mut dyn Write) -> std::io::Result<()> {
+fn print(backend: Backend, loaded: &[Loaded], runs: &[Kept], out: &mut dyn Write) -> std::io::Result<()> {
     let failed: Vec<&Kept> = runs.iter().filter(|run| !run.wrong.is_empty()).collect();
     for run in failed.iter().take(MAX_TOLD) {
-        writeln!(out, "{}", replay_command(loaded, run.task))?;
+        writeln!(out, "{}", replay_command(backend, loaded, run.task))?;
         for line in &run.wrong {
             writeln!(out, "  {line}")?;
         }
@@ -74,8 +87,16 @@ fn print(loaded: &[Loaded], runs: &[Kept], out: &mut dyn Write) -> std::io::Resu
             }
         }
         let told = if seeds == 1 { "1 seed".to_owned() } else { format!("means of {seeds} seeds") };
+        if rows.is_empty() {
+            // Every run of it was skipped, and it was said why.
+            continue;
+        }
         writeln!(out, "{}: {} ({told})", found.path.display(), found.scenario.name)?;
         write!(out, "{}", report::table(&found.scenario, &rows))?;
+        let first = runs.iter().find(|run| run.task.file == file);
+        for expectation in first.map(|run| &run.not_judged).into_iter().flatten() {
+            writeln!(out, "  not judged: {expectation}")?;
+        }
     }
     let count = if runs.len() == 1 { "1 run".to_owned() } else { format!("{} runs", runs.len()) };
     match failed.len() {
@@ -84,7 +105,7 @@ fn print(loaded: &[Loaded], runs: &[Kept], out: &mut dyn Write) -> std::io::Resu
     }
 }
 
-fn print_json(loaded: &[Loaded], runs: &[Kept], out: &mut dyn Write) -> std::io::Result<()> {
+fn print_json(backend: Backend, loaded: &[Loaded], runs: &[Kept], out: &mut dyn Write) -> std::io::Result<()> {
     let of_run = |run: &Kept| {
         let found = &loaded[run.task.file];
         let mut groups = serde_json::Map::new();
@@ -100,7 +121,8 @@ fn print_json(loaded: &[Loaded], runs: &[Kept], out: &mut dyn Write) -> std::io:
             "digest": format!("{:016x}", run.digest),
             "virtual_us": run.virtual_us,
             "failures": run.wrong,
-            "replay": replay_command(loaded, run.task),
+            "not_judged": run.not_judged.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "replay": replay_command(backend, loaded, run.task),
             "metrics": Value::Object(groups),
         })
     };

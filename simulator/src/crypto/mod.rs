@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 use self::exchange::SeededX25519;
-use crate::engine::with;
+use crate::backend;
 
 /// The name in the test certificate; also `*.outrigger.test`.
 pub const SERVER_NAME: &str = "outrigger.test";
@@ -75,7 +75,7 @@ struct HostRandom(u16);
 
 impl HostRandom {
     fn bytes(self, out: &mut [u8]) {
-        with(|s| s.host_mut(self.0).entropy.fill(out));
+        backend::entropy(self.0, out);
     }
 }
 

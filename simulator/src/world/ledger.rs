@@ -14,14 +14,14 @@ use outrigger_shared::relay::Relay;
 use super::record::{ClientClosed, ClientSession, Connection, Ended, Fate, SidecarSession};
 use super::staleness::Staleness;
 use crate::actors::{Account, AppEvent, ClientEvent, Clock, Collector, FeedEvent, Observer};
-use crate::engine::World;
+use crate::backend::Network;
 
 /// Problems that are kept; a broken run has the same one over and over.
 const MAX_PROBLEMS: usize = 20;
 
 /// The record of a run in the making.
 pub(super) struct Ledger {
-    world: World,
+    world: Network,
     clock: Clock,
     collector: Collector,
     state: Mutex<State>,
@@ -95,7 +95,7 @@ pub(super) struct ClientCounts {
 }
 
 impl Ledger {
-    pub(super) fn new(world: World, clock: Clock, clients: Vec<ClientFacts>, groups: &[&str]) -> Self {
+    pub(super) fn new(world: Network, clock: Clock, clients: Vec<ClientFacts>, groups: &[&str]) -> Self {
         let collector = Collector::new();
         for (id, facts) in (0..).zip(&clients) {
             collector.assign(id, groups[facts.group]);

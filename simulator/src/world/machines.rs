@@ -15,9 +15,9 @@ use tokio::time::sleep;
 use super::clients::padding;
 use super::ledger::{Ledger, SidecarEar};
 use crate::actors::{Actor, App, AppControl, AppOptions, Clock, Feed, Rng, Stop, WritePattern};
+use crate::backend::HostNet;
+use crate::backend::Network;
 use crate::crypto;
-use crate::engine::World;
-use crate::net::SimNet;
 use crate::rng::Stream;
 use crate::scenario::{self, APP_PORT, Host, Scenario};
 
@@ -28,7 +28,7 @@ const MAX_CONNECTIONS: usize = 65_536;
 
 /// What every machine needs to start.
 pub(super) struct Ground {
-    pub(super) world: World,
+    pub(super) world: Network,
     pub(super) seed: u64,
     pub(super) clock: Clock,
     pub(super) feed: Feed,
@@ -49,7 +49,7 @@ pub(super) struct Machine {
 }
 
 struct Process {
-    net: SimNet,
+    net: HostNet,
     stop: Stop,
     ended: Arc<AtomicBool>,
     app: Option<AppControl>,
@@ -143,7 +143,7 @@ impl Machine {
     }
 }
 
-async fn start_app(ground: &Ground, net: SimNet, process: u32, id: usize, app: &scenario::App) -> Process {
+async fn start_app(ground: &Ground, net: HostNet, process: u32, id: usize, app: &scenario::App) -> Process {
     let options = AppOptions {
         processing: (app.processing.from, app.processing.to),
         write: WritePattern::Together,
@@ -172,7 +172,7 @@ async fn start_app(ground: &Ground, net: SimNet, process: u32, id: usize, app: &
     Process { net, stop, ended, app: Some(control), sidecar: None }
 }
 
-async fn start_sidecar(ground: &Ground, net: SimNet, process: u32, id: usize, sidecar: &scenario::Sidecar) -> Process {
+async fn start_sidecar(ground: &Ground, net: HostNet, process: u32, id: usize, sidecar: &scenario::Sidecar) -> Process {
     let crypto = crypto::crypto(&net, net.index());
     let ear = SidecarEar { ledger: ground.ledger.clone(), name: sidecar.name.as_str().into(), sidecar: id, process };
     let surroundings = Surroundings {
@@ -193,7 +193,7 @@ async fn start_sidecar(ground: &Ground, net: SimNet, process: u32, id: usize, si
 
 /// Runs a future on a host of its own and waits for what it yields: sockets and timers belong to the host on which
 /// they are made.
-async fn on_host<T: Send + 'static>(net: &SimNet, work: impl Future<Output = T> + Send + 'static) -> T {
+async fn on_host<T: Send + 'static>(net: &HostNet, work: impl Future<Output = T> + Send + 'static) -> T {
     let (done, result) = oneshot::channel();
     net.spawn(async move {
         // Nobody is left to take it only when the run is over.
@@ -202,7 +202,7 @@ async fn on_host<T: Send + 'static>(net: &SimNet, work: impl Future<Output = T> 
     result.await.expect("only the director kills processes, and it waits here")
 }
 
-fn spawn(ground: &Ground, net: &SimNet, ended: &Arc<AtomicBool>, running: impl Future<Output = ()> + Send + 'static) {
+fn spawn(ground: &Ground, net: &HostNet, ended: &Arc<AtomicBool>, running: impl Future<Output = ()> + Send + 'static) {
     let (ended, rung) = (Arc::clone(ended), Arc::clone(&ground.ended));
     net.spawn(async move {
         running.await;
