@@ -1,13 +1,14 @@
 //! What a run over `turmoil` knows besides turmoil itself, in one place of its thread.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use super::task::Guarded;
+use super::task::{Guarded, Kept};
 use crate::engine::{Options, RunError, Stats};
 use crate::history::Log;
 use crate::rng::Stream;
@@ -35,6 +36,9 @@ pub(in crate::backend) struct Host {
     pub(super) runtime: Option<Handle>,
     /// Tasks of a process that is about to begin: those by which it starts.
     pub(super) waiting: Vec<Guarded>,
+    /// Tasks that are not over, by their process and a number that counts up.
+    pub(super) kept: BTreeMap<(u32, u64), Kept>,
+    spawned: u64,
     pub(in crate::backend) entropy: Stream,
     pub(super) skew_us: i64,
 }
@@ -65,6 +69,21 @@ pub(in crate::backend) struct State {
     pub(super) failure: Option<RunError>,
 }
 
+impl Host {
+    /// Keeps a task; returns its number.
+    pub(super) fn keep(&mut self, task: Kept) -> u64 {
+        self.spawned += 1;
+        self.kept.insert((self.process, self.spawned), task);
+        self.spawned
+    }
+
+    /// All tasks of a process, in the order in which they were made.
+    pub(super) fn take_all(&mut self, process: u32) -> Vec<Kept> {
+        let of_it = self.kept.extract_if((process, 0)..=(process, u64::MAX), |_, _| true);
+        of_it.map(|(_, kept)| kept).collect()
+    }
+}
+
 impl State {
     pub(super) fn new(options: &Options) -> Self {
         let host = |(index, spec): (u16, &crate::engine::HostSpec)| Host {
@@ -75,6 +94,8 @@ impl State {
             process: 0,
             runtime: None,
             waiting: Vec::new(),
+            kept: BTreeMap::new(),
+            spawned: 0,
             entropy: Stream::new(options.seed, &format!("host {}", spec.name)),
             skew_us: 0,
         };
@@ -146,6 +167,11 @@ pub(in crate::backend) fn now_us() -> u64 {
 pub(super) fn ticking(on: bool, at: Duration) {
     TICKING.set(on);
     TICK_AT.set(u64::try_from(at.as_micros()).unwrap_or(u64::MAX));
+}
+
+/// Whether tasks run now.
+pub(super) fn is_ticking() -> bool {
+    TICKING.get()
 }
 
 /// Says whose task is polled from here on; returns whose it was.

@@ -1,28 +1,39 @@
 //! Tasks that belong to a host and end with its process.
+//!
+//! A runtime that goes drops its tasks in an order that follows from their ids, and those from whatever else the
+//! program has going on. What closes first sends its FIN first, so a host keeps its tasks itself, and drops them in
+//! the order in which they were made.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use tokio::runtime::Handle;
 
-use super::state::{self, with};
+use super::state::{self, try_with, with};
 use crate::engine::RunError;
 
 pub(super) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// A task that its host keeps and its runtime polls; empty when it is over.
+pub(super) type Kept = Arc<Mutex<Option<Task>>>;
 
 /// Runs `task` on the host's runtime, from wherever it is called, until it is done or the process is gone. A panic in
 /// it is the end of the run.
 pub(super) fn spawn(host: u16, process: u32, task: Task) {
-    let runtime = with(|s| {
-        let found = s.host(host);
-        (found.up && found.process == process).then(|| found.runtime.clone())
+    let kept = Arc::new(Mutex::new(Some(task)));
+    let spawned = with(|s| {
+        let found = s.host_mut(host);
+        let lives = found.up && found.process == process;
+        lives.then(|| {
+            let number = found.keep(Arc::clone(&kept));
+            (Guarded { kept, number, host, process }, found.runtime.clone())
+        })
     });
-    let guarded = Guarded { task: Some(task), host, process };
-    match runtime {
-        Some(Some(runtime)) => drop(runtime.spawn(guarded)),
+    match spawned {
+        Some((guarded, Some(runtime))) => drop(runtime.spawn(guarded)),
         // It has been restarted, and turmoil makes the new process when this tick is over.
-        Some(None) => with(|s| s.host_mut(host).waiting.push(guarded)),
+        Some((guarded, None)) => with(|s| s.host_mut(host).waiting.push(guarded)),
         None => {}
     }
 }
@@ -41,8 +52,8 @@ pub(super) fn began(host: u16) {
 }
 
 pub(super) struct Guarded {
-    /// None when it is done.
-    task: Option<Task>,
+    kept: Kept,
+    number: u64,
     host: u16,
     process: u32,
 }
@@ -50,18 +61,20 @@ pub(super) struct Guarded {
 impl Future for Guarded {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let host = self.host;
         if with(|s| s.host(host).process != self.process) {
             // The process was killed in this very tick, and turmoil drops its tasks when the tick is over.
             return Poll::Pending;
         }
-        let Some(task) = &mut self.task else { return Poll::Ready(()) };
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(task) = kept.as_mut() else { return Poll::Ready(()) };
         let before = state::enter(Some(host));
         let polled = catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(cx)));
         if !matches!(polled, Ok(Poll::Pending)) {
             // Its sockets close here and now, while it is known whose they are.
-            self.task = None;
+            *kept = None;
+            with(|s| s.host_mut(host).kept.remove(&(self.process, self.number)));
         }
         state::enter(before);
         polled.unwrap_or_else(|panic| {
@@ -71,5 +84,19 @@ impl Future for Guarded {
             });
             Poll::Ready(())
         })
+    }
+}
+
+impl Drop for Guarded {
+    /// The first of a runtime's tasks to be dropped takes all others of its process with it, in order.
+    fn drop(&mut self) {
+        if state::is_ticking() {
+            return;
+        }
+        let all = try_with(|s| s.host_mut(self.host).take_all(self.process)).unwrap_or_default();
+        for kept in all {
+            let task = kept.lock().unwrap_or_else(PoisonError::into_inner).take();
+            drop(task);
+        }
     }
 }
