@@ -6,6 +6,7 @@
 //! same digest, on any thread and in any process.
 
 pub mod actors;
+pub mod backend;
 pub mod checks;
 pub mod cli;
 pub mod crypto;

@@ -43,18 +43,33 @@ pub use workload::{Pattern, Sizes, Workload};
 
 /// Virtual time since the world began.
 #[derive(Debug, Clone, Copy)]
-pub struct Clock(Instant);
+pub struct Clock(Source);
+
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Since(Instant),
+    Of(fn() -> u64),
+}
 
 impl Clock {
     /// Counts from `epoch`, which is not in the future.
     pub fn since(epoch: Instant) -> Self {
-        Self(epoch)
+        Self(Source::Since(epoch))
+    }
+
+    /// The world's own clock, in microseconds: for worlds whose hosts have a runtime each, where an instant of one
+    /// host means nothing on another.
+    pub fn of(now_us: fn() -> u64) -> Self {
+        Self(Source::Of(now_us))
     }
 
     /// Microseconds since the epoch.
     pub fn now_us(self) -> u64 {
-        // 2^64 microseconds are half a million years.
-        u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX)
+        match self.0 {
+            // 2^64 microseconds are half a million years.
+            Source::Since(epoch) => u64::try_from(epoch.elapsed().as_micros()).unwrap_or(u64::MAX),
+            Source::Of(now_us) => now_us(),
+        }
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::builder::ValueHint;
-use clap::{Arg, ArgAction, Command, value_parser};
+use clap::builder::{PossibleValue, ValueHint};
+use clap::{Arg, ArgAction, Command, ValueEnum, value_parser};
+
+use crate::backend::Backend;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -15,6 +17,9 @@ Examples:
 
   outrigger-sim replay feed.toml --seed 17
       One run, with all that happened in it.
+
+  outrigger-sim run scenarios --seeds 1..2 --backend turmoil
+      The same on another network: is it the sidecar that fails, or the network under it?
 
   outrigger-sim shrink feed.toml --seed 17
       The fewest faults with which it still fails, as a scenario of its own.
@@ -46,6 +51,7 @@ pub(super) fn command() -> Command {
             price("price-connections", "For one connection that is open for an hour"),
             price("price-gib", "For 2^30 bytes sent to clients"),
             Arg::new("currency").long("currency").value_name("TEXT").help("What prices are in"),
+            backend(),
         ]))
         .subcommand(Command::new("list").about("Scenarios and what they are about").arg(files().required(false)))
         .subcommand(Command::new("check").about("Everything that is wrong with scenario files, at once").arg(files()))
@@ -57,6 +63,7 @@ pub(super) fn command() -> Command {
                 variant(),
                 jobs(),
                 no_progress(),
+                backend(),
             ]),
         )
         .subcommand(Command::new("replay").about("Run one seed and tell all that happened").args([
@@ -64,6 +71,7 @@ pub(super) fn command() -> Command {
             seed().required(true),
             variant(),
             Arg::new("packets").long("packets").action(ArgAction::SetTrue).help("Tell of every packet too"),
+            backend(),
         ]))
         .subcommand(
             Command::new("shrink").about("Find the fewest faults with which a seed still fails").args([
@@ -87,6 +95,7 @@ pub(super) fn command() -> Command {
             file(),
             seed().required(true),
             variant(),
+            backend(),
         ]))
         .subcommand(Command::new("schema").about("Print the JSON schema of scenario files"))
         .subcommand(Command::new("reference").about("Print the reference of scenario files"))
@@ -147,6 +156,41 @@ fn price(name: &'static str, help: &'static str) -> Arg {
 fn money(text: &str) -> Result<f64, String> {
     let amount: Option<f64> = text.parse().ok();
     amount.filter(|amount| (0.0..=MAX_PRICE).contains(amount)).ok_or_else(|| "write a number, such as 0.4".to_owned())
+}
+
+fn backend() -> Arg {
+    Arg::new("backend")
+        .long("backend")
+        .value_name("NETWORK")
+        .default_value(Backend::TurmoilNet.as_str())
+        .value_parser(value_parser!(Backend))
+        .help("The network under the scenario")
+        .long_help(
+            "The network under the scenario. The second one shares no code with the first: invariants that hold on \
+             both do not hold by a mistake of one. It steps in milliseconds, connects in one way instead of two, and \
+             has no hops, no bandwidth, no one-way partitions and no packets whose bytes could be counted. A scenario \
+             that needs one of these is refused, or skipped where it is one of a folder; what is expected of bytes and \
+             times is listed as not judged.",
+        )
+}
+
+impl ValueEnum for Backend {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let about = match self {
+            Self::TurmoilNet => "Exact to the microsecond, with TCP, links and hops modelled: for figures",
+            Self::Turmoil => "Another, simpler network for cross-checks: for invariants, not for bytes and times",
+        };
+        Some(PossibleValue::new(self.as_str()).help(about))
+    }
+}
+
+/// The network that was asked for.
+pub(super) fn backend_of(matches: &clap::ArgMatches) -> Backend {
+    matches.try_get_one::<Backend>("backend").ok().flatten().copied().unwrap_or_default()
 }
 
 fn json() -> Arg {

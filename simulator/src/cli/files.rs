@@ -1,12 +1,15 @@
 //! From arguments to scenarios and seeds.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 
-use crate::scenario::{self, Scenario};
+use crate::backend::Backend;
+use crate::scenario::{self, Scenario, schedule};
+use crate::world;
 
 /// Folders within folders that are looked through.
 const MAX_DEPTH: usize = 8;
@@ -14,6 +17,8 @@ const MAX_DEPTH: usize = 8;
 /// A scenario file that was read.
 pub(super) struct Loaded {
     pub(super) path: PathBuf,
+    /// It is not one of a folder.
+    pub(super) by_name: bool,
     pub(super) scenario: Scenario,
     /// What each combination of swept values is called, and the scenario that it makes.
     pub(super) variants: Vec<(String, Scenario)>,
@@ -32,17 +37,19 @@ pub(super) fn load(paths: &[PathBuf], err: &mut dyn Write) -> Result<Vec<Loaded>
     let mut files = Vec::new();
     let mut bad = false;
     for path in paths {
-        if let Err(why) = find(path, MAX_DEPTH, &mut files) {
+        let mut found = Vec::new();
+        if let Err(why) = find(path, MAX_DEPTH, &mut found) {
             let _ = writeln!(err, "error: {}: {why}", path.display());
             bad = true;
         }
+        files.extend(found.into_iter().map(|file| (file == *path, file)));
     }
     if files.is_empty() && !bad {
         let _ = writeln!(err, "error: there is no scenario; scenarios are files that end with .toml");
         bad = true;
     }
     let mut loaded = Vec::new();
-    for path in files {
+    for (by_name, path) in files {
         let name = path.display().to_string();
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
@@ -58,7 +65,7 @@ pub(super) fn load(paths: &[PathBuf], err: &mut dyn Write) -> Result<Vec<Loaded>
                     let _ = writeln!(err, "warning: {warning}");
                 }
                 let variants = scenario::variants(&scenario);
-                loaded.push(Loaded { path, scenario, variants });
+                loaded.push(Loaded { path, by_name, scenario, variants });
             }
             Err(report) => {
                 let _ = write!(err, "{report}");
@@ -109,6 +116,49 @@ pub(super) fn tasks(loaded: &[Loaded], matches: &ArgMatches) -> Result<Vec<Task>
     Ok(tasks)
 }
 
+/// Takes out what the network cannot play, and says so: `skipped: …` for the files of folders and for single seeds, an
+/// error for a file that was named, or if nothing is left.
+pub(super) fn playable(
+    backend: Backend,
+    loaded: &[Loaded],
+    tasks: Vec<Task>,
+    err: &mut dyn Write,
+) -> Result<Vec<Task>, ()> {
+    let (mut left, mut bad, mut seeds) = (Vec::new(), false, 0_usize);
+    let mut refused: Vec<(usize, Vec<String>)> = Vec::new();
+    let name = backend.as_str();
+    for task in tasks {
+        let found = &loaded[task.file];
+        let (path, scenario) = (found.path.display(), &found.variants[task.variant].1);
+        let whole = world::unplayable_on(backend, scenario);
+        if whole.is_empty() {
+            match world::unplayable_faults(backend, &schedule(scenario, task.seed)) {
+                None => left.push(task),
+                Some(why) => {
+                    seeds += 1;
+                    let _ = writeln!(err, "skipped: {path}: seed {}: --backend {name}: {why}", task.seed);
+                }
+            }
+        } else if !refused.contains(&(task.file, whole.clone())) {
+            let word = if found.by_name { "error" } else { "skipped" };
+            for why in &whole {
+                let _ = writeln!(err, "{word}: {path}: --backend {name}: {why}");
+            }
+            bad |= found.by_name;
+            refused.push((task.file, whole));
+        }
+    }
+    let files: BTreeSet<usize> = refused.iter().map(|(file, _)| *file).collect();
+    if !bad && (seeds > 0 || !files.is_empty()) {
+        let _ = writeln!(err, "skipped: {} files of {}, and {seeds} runs of others", files.len(), loaded.len());
+    }
+    if left.is_empty() && !bad {
+        let _ = writeln!(err, "error: nothing is left that --backend {name} can play");
+        bad = true;
+    }
+    if bad { Err(()) } else { Ok(left) }
+}
+
 fn given_range(matches: &ArgMatches) -> Option<(u64, u64)> {
     matches.try_get_one::<(u64, u64)>("seeds").ok().flatten().copied()
 }
@@ -120,10 +170,12 @@ pub(super) fn variant(matches: &ArgMatches) -> Option<usize> {
 }
 
 /// The command that runs this again and tells all.
-pub(super) fn replay_command(loaded: &[Loaded], task: Task) -> String {
+pub(super) fn replay_command(backend: Backend, loaded: &[Loaded], task: Task) -> String {
     let found = &loaded[task.file];
     let variant = if found.variants.len() > 1 { format!(" --variant {}", task.variant + 1) } else { String::new() };
-    format!("outrigger-sim replay {} --seed {}{variant}", quoted(&found.path), task.seed)
+    let is_usual = backend == Backend::default();
+    let network = if is_usual { String::new() } else { format!(" --backend {}", backend.as_str()) };
+    format!("outrigger-sim replay {} --seed {}{variant}{network}", quoted(&found.path), task.seed)
 }
 
 fn quoted(path: &Path) -> String {

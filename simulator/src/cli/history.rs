@@ -8,7 +8,8 @@ use std::process::Command;
 use clap::ArgMatches;
 
 use super::files::{self, Loaded, Task, replay_command};
-use super::{FAILED, OK, Screen, USAGE, jobs, paths, single};
+use super::{FAILED, OK, Screen, USAGE, command, jobs, paths, single};
+use crate::backend::Backend;
 use crate::history::Entry;
 use crate::world::{self, Options};
 
@@ -17,7 +18,8 @@ const CONTEXT: usize = 3;
 
 pub(super) fn replay(matches: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let Some((loaded, task)) = single(matches, err) else { return USAGE };
-    let options = Options { packets: matches.get_flag("packets"), ..Options::default() };
+    let backend = command::backend_of(matches);
+    let options = Options { backend, packets: matches.get_flag("packets"), ..Options::default() };
     match world::run(&loaded[0].variants[task.variant].1, task.seed, &options) {
         Ok(run) => {
             let told = run.history.iter().try_for_each(|entry| writeln!(out, "{}", line(entry)));
@@ -25,6 +27,9 @@ pub(super) fn replay(matches: &ArgMatches, out: &mut dyn Write, err: &mut dyn Wr
             let wrong = super::wrong(&run);
             for line in &wrong {
                 let _ = writeln!(out, "failed: {line}");
+            }
+            for line in &run.not_judged {
+                let _ = writeln!(out, "not judged: {line}");
             }
             if wrong.is_empty() { OK } else { FAILED }
         }
@@ -73,7 +78,8 @@ pub(super) fn diff(matches: &ArgMatches, out: &mut dyn Write, err: &mut dyn Writ
 /// Total first, then each virtual second in which something happened.
 pub(super) fn digest(matches: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let Some((loaded, task)) = single(matches, err) else { return USAGE };
-    match world::run(&loaded[0].variants[task.variant].1, task.seed, &Options::default()) {
+    let options = Options { backend: command::backend_of(matches), ..Options::default() };
+    match world::run(&loaded[0].variants[task.variant].1, task.seed, &options) {
         Ok(run) => {
             let _ = writeln!(out, "{:016x}", run.digest.total);
             for (second, digest) in &run.digest.seconds {
@@ -101,12 +107,14 @@ pub(super) fn verify(matches: &ArgMatches, screen: &Screen, out: &mut dyn Write,
             return USAGE;
         }
     };
-    let compared =
-        jobs::all(tasks.len(), &jobs::told(matches, screen), err, |index| compare(&program, &loaded, tasks[index]));
+    let backend = command::backend_of(matches);
+    let Ok(tasks) = files::playable(backend, &loaded, tasks, err) else { return USAGE };
+    let told = jobs::told(matches, screen);
+    let compared = jobs::all(tasks.len(), &told, err, |index| compare(&program, backend, &loaded, tasks[index]));
     let mut code = OK;
     for (task, difference) in tasks.iter().zip(compared) {
         if let Some(difference) = difference {
-            let _ = writeln!(out, "{}\n  {difference}", replay_command(&loaded, *task));
+            let _ = writeln!(out, "{}\n  {difference}", replay_command(backend, &loaded, *task));
             code = FAILED;
         }
     }
@@ -117,10 +125,11 @@ pub(super) fn verify(matches: &ArgMatches, screen: &Screen, out: &mut dyn Write,
 }
 
 /// How two processes differ, if they do.
-fn compare(program: &Path, loaded: &[Loaded], task: Task) -> Option<String> {
+fn compare(program: &Path, backend: Backend, loaded: &[Loaded], task: Task) -> Option<String> {
     let digests = || {
         let mut command = Command::new(program);
         command.arg("digest").arg(&loaded[task.file].path).args(["--seed", &task.seed.to_string()]);
+        command.args(["--backend", backend.as_str()]);
         let output = command.args(["--variant", &(task.variant + 1).to_string()]).output();
         let output = output.map_err(|why| format!("cannot start a process: {why}"))?;
         if !output.status.success() {

@@ -117,7 +117,8 @@ fn single(matches: &ArgMatches, err: &mut dyn Write) -> Option<(Vec<Loaded>, Tas
     };
     match tasks {
         Ok(tasks) => {
-            let task = *tasks.first().expect("one file and one seed make a run");
+            let tasks = files::playable(command::backend_of(matches), &loaded, vec![tasks[0]], err).ok()?;
+            let task = *tasks.first().expect("what cannot be played is an error");
             Some((loaded, task))
         }
         Err(why) => {

@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use super::costs::Costs;
 use super::files::{self, Loaded, Task, replay_command};
 use super::report::Row;
-use super::{FAILED, OK, Screen, USAGE, breakeven, costs, jobs, paths, report};
+use super::{FAILED, OK, Screen, USAGE, breakeven, command, costs, jobs, paths, report};
+use crate::backend::Backend;
 use crate::scenario::{ClientGroup, Metrics};
-use crate::world::{self, Options};
+use crate::world::{self, NotJudged, Options};
 
 /// Runs that fail and are told one by one; of the others only the number.
 const MAX_TOLD: usize = 20;
@@ -26,6 +27,8 @@ struct Kept {
     measured: Duration,
     /// Every expectation and invariant that does not hold, a line each.
     wrong: Vec<String>,
+    /// Expectations that the network has no say in.
+    not_judged: Vec<NotJudged>,
 }
 
 pub(super) fn run(matches: &ArgMatches, screen: &Screen, out: &mut dyn Write, err: &mut (dyn Write + Send)) -> u8 {
@@ -40,36 +43,39 @@ pub(super) fn run(matches: &ArgMatches, screen: &Screen, out: &mut dyn Write, er
             return USAGE;
         }
     };
-    let runs = jobs::all(tasks.len(), &jobs::told(matches, screen), err, |index| one(&loaded, tasks[index]));
+    let backend = command::backend_of(matches);
+    let Ok(tasks) = files::playable(backend, &loaded, tasks, err) else { return USAGE };
+    let told = jobs::told(matches, screen);
+    let runs = jobs::all(tasks.len(), &told, err, |index| one(backend, &loaded, tasks[index]));
     let failed = runs.iter().any(|run| !run.wrong.is_empty());
     let _ = if matches.get_flag("json") {
-        print_json(&loaded, &runs, out)
+        print_json(backend, &loaded, &runs, out)
     } else {
-        print(&loaded, &runs, screen.width, out)
+        print(backend, &loaded, &runs, screen.width, out)
     };
     if failed { FAILED } else { OK }
 }
 
-fn one(loaded: &[Loaded], task: Task) -> Kept {
+fn one(backend: Backend, loaded: &[Loaded], task: Task) -> Kept {
     let scenario = &loaded[task.file].variants[task.variant].1;
-    match world::run(scenario, task.seed, &Options::default()) {
+    match world::run(scenario, task.seed, &Options { backend, ..Options::default() }) {
         Ok(run) => {
             let wrong = super::wrong(&run);
             let virtual_us = u64::try_from(run.virtual_time.as_micros()).unwrap_or(u64::MAX);
-            let (digest, measured) = (run.digest.total, run.measured);
-            Kept { task, metrics: run.metrics, digest, virtual_us, measured, wrong }
+            let (digest, measured, not_judged) = (run.digest.total, run.measured, run.not_judged);
+            Kept { task, metrics: run.metrics, digest, virtual_us, measured, wrong, not_judged }
         }
         Err(why) => {
             let (metrics, measured, wrong) = (Metrics::new(), Duration::ZERO, vec![why.to_string()]);
-            Kept { task, metrics, digest: 0, virtual_us: 0, measured, wrong }
+            Kept { task, metrics, digest: 0, virtual_us: 0, measured, wrong, not_judged: Vec::new() }
         }
     }
 }
 
-fn print(loaded: &[Loaded], runs: &[Kept], width: usize, out: &mut dyn Write) -> std::io::Result<()> {
+fn print(backend: Backend, loaded: &[Loaded], runs: &[Kept], width: usize, out: &mut dyn Write) -> std::io::Result<()> {
     let failed: Vec<&Kept> = runs.iter().filter(|run| !run.wrong.is_empty()).collect();
     for run in failed.iter().take(MAX_TOLD) {
-        writeln!(out, "{}", replay_command(loaded, run.task))?;
+        writeln!(out, "{}", replay_command(backend, loaded, run.task))?;
         for line in &run.wrong {
             writeln!(out, "  {line}")?;
         }
@@ -81,8 +87,16 @@ fn print(loaded: &[Loaded], runs: &[Kept], width: usize, out: &mut dyn Write) ->
         let rows = rows(found, file, runs);
         let seeds = runs.iter().filter(|run| run.task.file == file).count() / rows.len().max(1);
         let told = if seeds == 1 { "1 seed".to_owned() } else { format!("means of {seeds} seeds") };
+        if rows.is_empty() {
+            // Every run of it was skipped, and it was said why.
+            continue;
+        }
         writeln!(out, "{}: {} ({told})", found.path.display(), found.scenario.name)?;
         writeln!(out, "{}", report::tables(&found.scenario, &rows, width))?;
+        let first = runs.iter().find(|run| run.task.file == file);
+        for expectation in first.map(|run| &run.not_judged).into_iter().flatten() {
+            writeln!(out, "  not judged: {expectation}")?;
+        }
     }
     let count = if runs.len() == 1 { "1 run".to_owned() } else { format!("{} runs", runs.len()) };
     match failed.len() {
@@ -104,7 +118,7 @@ fn rows(found: &Loaded, file: usize, runs: &[Kept]) -> Vec<Row> {
     (0..found.variants.len()).filter_map(row).collect()
 }
 
-fn print_json(loaded: &[Loaded], runs: &[Kept], out: &mut dyn Write) -> std::io::Result<()> {
+fn print_json(backend: Backend, loaded: &[Loaded], runs: &[Kept], out: &mut dyn Write) -> std::io::Result<()> {
     let of_run = |run: &Kept| {
         let found = &loaded[run.task.file];
         let mut groups = serde_json::Map::new();
@@ -121,7 +135,8 @@ fn print_json(loaded: &[Loaded], runs: &[Kept], out: &mut dyn Write) -> std::io:
             "virtual_us": run.virtual_us,
             "costs": costs_of(found, run),
             "failures": run.wrong,
-            "replay": replay_command(loaded, run.task),
+            "not_judged": run.not_judged.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "replay": replay_command(backend, loaded, run.task),
             "metrics": Value::Object(groups),
         })
     };

@@ -6,6 +6,7 @@ mod exchange;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use outrigger::net::Net;
 use outrigger::tls::{Crypto, ServerSide};
 use rustls::crypto::{CryptoProvider, GetRandomFailed, SecureRandom, SupportedKxGroup};
 use rustls::pki_types::pem::PemObject;
@@ -13,8 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 use self::exchange::SeededX25519;
-use crate::engine::with;
-use crate::net::SimNet;
+use crate::backend;
 
 /// The name in the test certificate; also `*.outrigger.test`.
 pub const SERVER_NAME: &str = "outrigger.test";
@@ -22,9 +22,9 @@ pub const SERVER_NAME: &str = "outrigger.test";
 pub const CERTIFICATE_PEM: &str = include_str!("test-cert.pem");
 pub const KEY_PEM: &str = include_str!("test-key.pem");
 
-/// What the sidecar on this host does TLS with.
-pub fn crypto(net: &SimNet) -> Crypto {
-    let host = seeded(net.index());
+/// What the sidecar on this host does TLS with; `host` is its place in [`crate::engine::Options::hosts`].
+pub fn crypto<N: Net>(net: &N, host: u16) -> Crypto {
+    let host = seeded(host);
     let real = Crypto::new(net.clone());
     let provider = CryptoProvider {
         secure_random: &host.random,
@@ -75,7 +75,7 @@ struct HostRandom(u16);
 
 impl HostRandom {
     fn bytes(self, out: &mut [u8]) {
-        with(|s| s.host_mut(self.0).entropy.fill(out));
+        backend::entropy(self.0, out);
     }
 }
 

@@ -166,9 +166,17 @@ where
     Fut: Future<Output = R>,
 {
     check(&options)?;
+    on_own_thread(options.seed, move || run_here(&options, play))
+}
+
+/// Runs are on a thread each: what they know is in its thread-locals.
+pub(crate) fn on_own_thread<R: Send>(
+    seed: u64,
+    work: impl FnOnce() -> Result<R, RunError> + Send,
+) -> Result<R, RunError> {
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name(format!("seed {}", options.seed)).stack_size(STACK_BYTES);
-        let running = thread.spawn_scoped(scope, move || run_here(&options, play)).expect("threads are left");
+        let thread = std::thread::Builder::new().name(format!("seed {seed}")).stack_size(STACK_BYTES);
+        let running = thread.spawn_scoped(scope, work).expect("threads are left");
         running.join().unwrap_or_else(|panic| Err(RunError::panic("the engine", &*panic)))
     })
 }
@@ -182,7 +190,7 @@ impl RunError {
     }
 }
 
-fn check(options: &Options) -> Result<(), RunError> {
+pub(crate) fn check(options: &Options) -> Result<(), RunError> {
     let fail = |what: String| Err(RunError::Options(what));
     if options.hosts.len() > usize::from(u16::MAX) {
         return fail("more than 65,535 hosts".into());
@@ -275,8 +283,7 @@ fn register(options: &Options) -> Vec<Host> {
     let mut kernels = turmoil_net::Net::with_config(config);
     let host = |(index, spec): (u16, &HostSpec)| {
         let [high, low] = index.to_be_bytes();
-        let [_, region] = spec.region.to_be_bytes();
-        let ip = std::net::Ipv4Addr::new(10, region, high, low);
+        let ip = address(index, spec.region);
         let address = |life: u16| {
             let [_, life_low] = life.to_be_bytes();
             if life == 0 { ip } else { std::net::Ipv4Addr::new(100, 64 + life_low, high, low) }
@@ -301,4 +308,10 @@ fn register(options: &Options) -> Vec<Host> {
     let hosts = (0..).zip(&options.hosts).map(host).collect();
     state::install_guard(kernels.enter());
     hosts
+}
+
+/// The outer address of a host.
+pub(crate) fn address(index: u16, region: u16) -> std::net::Ipv4Addr {
+    let ([high, low], [_, region]) = (index.to_be_bytes(), region.to_be_bytes());
+    std::net::Ipv4Addr::new(10, region, high, low)
 }

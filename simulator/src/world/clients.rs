@@ -21,8 +21,8 @@ use crate::actors::{
     Actor, Audience, Backoff, ClientSettings, ClientTls, Jitter, LongPoller, LongPolling, Messages, Pinging, Poller,
     Polling, Push, PushClient, ReadRate, Rng, Sse, SseClient, Stop, Target, Timeouts,
 };
+use crate::backend::HostNet;
 use crate::crypto;
-use crate::net::SimNet;
 use crate::rng::Stream;
 use crate::scenario::{self, ClientGroup, ClientKind, GroupId, Scenario, SizeRange};
 
@@ -231,8 +231,8 @@ pub(super) fn padding(bytes: u32) -> HeaderMap {
     headers
 }
 
-fn tls(net: &SimNet) -> ClientTls {
-    let config = Arc::new(crypto::client_config(&crypto::crypto(net)));
+fn tls(net: &HostNet) -> ClientTls {
+    let config = Arc::new(crypto::client_config(&crypto::crypto(net, net.index())));
     ClientTls { config, name: ServerName::try_from(crypto::SERVER_NAME).expect("it is a name") }
 }
 

@@ -105,8 +105,8 @@ impl Stage<'_> {
             FaultKind::SlowReader { group, .. } => self.reading(group),
             FaultKind::AppStall { app } => {
                 let machine = self.machines.iter().find(|machine| machine.host == Host::App(app));
-                if let (true, Some(control)) = (turn.begins, machine.and_then(Machine::control)) {
-                    control.stall_for(planned.lasts);
+                if let (true, Some(machine)) = (turn.begins, machine) {
+                    machine.stall(planned.lasts);
                 }
             }
             FaultKind::ClockSkew { host, .. } => self.skew(host),

@@ -20,8 +20,8 @@ const SECOND_US: u64 = 1_000_000;
 const SWITCHING_PROTOCOLS: u16 = 101;
 const FIRST_FAILURE: u16 = 400;
 
-/// Figures of every group, and of all clients under the empty name.
-pub(super) fn metrics(scenario: &Scenario, evidence: &Evidence, traffic: &[Traffic], cuts: &[Cut]) -> Metrics {
+/// Figures of every group, and of all clients under the empty name. Without traffic there are no bytes on the wire.
+pub(super) fn metrics(scenario: &Scenario, evidence: &Evidence, traffic: Option<&[Traffic]>, cuts: &[Cut]) -> Metrics {
     let record = Joined::new(evidence, cuts);
     let mut metrics = Metrics::new();
     let groups = scenario.clients.iter().enumerate();
@@ -30,7 +30,10 @@ pub(super) fn metrics(scenario: &Scenario, evidence: &Evidence, traffic: &[Traff
         let figures = if index.is_some() { evidence.account.groups.get(name) } else { Some(&evidence.account.total) };
         let mut sheet = Sheet { scenario, evidence, record: &record, group: index, name, metrics: &mut metrics };
         sheet.asked(figures.unwrap_or(&Figures::default()));
-        sheet.carried(traffic);
+        if let Some(traffic) = traffic {
+            sheet.on_the_wire(traffic);
+        }
+        sheet.carried();
         sheet.sessions();
     }
     metrics
@@ -125,8 +128,8 @@ impl Sheet<'_> {
         self.percentiles("staleness", &staleness);
     }
 
-    /// What went over the wire, and what was in it.
-    fn carried(&mut self, traffic: &[Traffic]) {
+    /// What went over the wire.
+    fn on_the_wire(&mut self, traffic: &[Traffic]) {
         let names: Vec<&str> = self.scenario.clients.iter().map(|group| group.name.as_str()).collect();
         let of_group =
             |found: &&Traffic| names.contains(&&*found.client) && (self.group.is_none() || *found.client == *self.name);
@@ -136,6 +139,10 @@ impl Sheet<'_> {
             .fold((0, 0), |(up, down), found| (up + found.up.bytes, down + found.down.bytes));
         self.put("bytes_up", up);
         self.put("bytes_down", down);
+    }
+
+    /// What was in it.
+    fn carried(&mut self) {
         let (mut payload_up, mut payload_down, mut messages_up, mut messages_down, mut updates) = (0, 0, 0, 0, 0);
         for client in self.evidence.clients.iter().filter(|client| self.group.is_none_or(|group| group == client.group))
         {

@@ -17,14 +17,14 @@ use super::tamper::Tamper;
 use super::tap::Gauges;
 use super::wire::Wires;
 use crate::actors::{Account, AppEvent, Audience, ClientEvent, Clock, Collector, Ending, FeedEvent, Observer, Wire};
-use crate::engine::World;
+use crate::backend::Network;
 
 /// Problems that are kept; a broken run has the same one over and over.
 const MAX_PROBLEMS: usize = 20;
 
 /// The record of a run in the making.
 pub(super) struct Ledger {
-    world: World,
+    world: Network,
     clock: Clock,
     collector: Collector,
     wires: Wires,
@@ -119,7 +119,7 @@ pub(super) struct ClientCounts {
 
 impl Ledger {
     pub(super) fn new(
-        world: World,
+        world: Network,
         clock: Clock,
         clients: Vec<ClientFacts>,
         groups: &[&str],

@@ -9,16 +9,16 @@ use std::time::Duration;
 use outrigger::lifecycle::Lifecycle;
 use outrigger::net::Net;
 use outrigger::server::{Server, Surroundings};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::sleep;
 
 use super::clients::padding;
 use super::ledger::{Ledger, SidecarEar};
 use super::tap::Tapped;
 use crate::actors::{Actor, App, AppControl, AppOptions, Clock, Feed, Rng, Stop, WritePattern};
+use crate::backend::HostNet;
+use crate::backend::Network;
 use crate::crypto;
-use crate::engine::World;
-use crate::net::SimNet;
 use crate::rng::Stream;
 use crate::scenario::{self, APP_PORT, Host, Scenario};
 
@@ -29,7 +29,7 @@ const MAX_CONNECTIONS: usize = 65_536;
 
 /// What every machine needs to start.
 pub(super) struct Ground {
-    pub(super) world: World,
+    pub(super) world: Network,
     pub(super) seed: u64,
     pub(super) clock: Clock,
     pub(super) feed: Feed,
@@ -50,6 +50,7 @@ pub(super) struct Machine {
 }
 
 struct Process {
+    net: HostNet,
     stop: Stop,
     ended: Arc<AtomicBool>,
     app: Option<AppControl>,
@@ -127,8 +128,13 @@ impl Machine {
         Some(self.process.as_ref()?.sidecar.as_ref()?.live())
     }
 
-    pub(super) fn control(&self) -> Option<&AppControl> {
-        self.process.as_ref()?.app.as_ref()
+    /// Freezes a running app for so long.
+    pub(super) fn stall(&self, lasts: Duration) {
+        let Some(process) = &self.process else { return };
+        if let Some(control) = process.app.clone() {
+            // On its own host: the end of a stall is an instant of the app's clock.
+            process.net.spawn(async move { control.stall_for(lasts) });
+        }
     }
 
     fn sessions_are_gone(&self, ground: &Ground) {
@@ -138,7 +144,7 @@ impl Machine {
     }
 }
 
-async fn start_app(ground: &Ground, net: SimNet, process: u32, id: usize, app: &scenario::App) -> Process {
+async fn start_app(ground: &Ground, net: HostNet, process: u32, id: usize, app: &scenario::App) -> Process {
     let options = AppOptions {
         processing: (app.processing.from, app.processing.to),
         write: WritePattern::Together,
@@ -158,16 +164,18 @@ async fn start_app(ground: &Ground, net: SimNet, process: u32, id: usize, app: &
         observer: ground.ledger.clone(),
     };
     let any = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), APP_PORT);
-    let app = App::bind(actor, any, ground.feed.clone(), options).await.expect("the port of a new process is free");
+    let feed = ground.feed.clone();
+    let app = on_host(&net, async move { App::bind(actor, any, feed, options).await }).await;
+    let app = app.expect("the port of a new process is free");
     let control = app.control();
     let (stop, ended) = (Stop::new(), Arc::new(AtomicBool::new(false)));
     let running = app.run(stop.clone());
     spawn(ground, &net, &ended, running);
-    Process { stop, ended, app: Some(control), sidecar: None }
+    Process { net, stop, ended, app: Some(control), sidecar: None }
 }
 
-async fn start_sidecar(ground: &Ground, net: SimNet, process: u32, id: usize, sidecar: &scenario::Sidecar) -> Process {
-    let crypto = crypto::crypto(&net);
+async fn start_sidecar(ground: &Ground, net: HostNet, process: u32, id: usize, sidecar: &scenario::Sidecar) -> Process {
+    let crypto = crypto::crypto(&net, net.index());
     let ear = SidecarEar { ledger: ground.ledger.clone(), name: sidecar.name.as_str().into(), sidecar: id, process };
     let surroundings = Surroundings {
         tls: sidecar.config.tls.is_some().then(|| crypto::server_side(&crypto)),
@@ -181,16 +189,27 @@ async fn start_sidecar(ground: &Ground, net: SimNet, process: u32, id: usize, si
         tamper.config(&mut config);
     }
     let tapped = Tapped { net: net.clone(), gauges: ground.ledger.gauges(), tamper };
-    let started = Server::start(tapped, &config, surroundings).await;
+    let started = on_host(&net, async move { Server::start(tapped, &config, surroundings).await }).await;
     let server = started.unwrap_or_else(|error| panic!("{} does not start: {error}", sidecar.name));
     let lifecycle = Arc::clone(server.lifecycle());
     let (stop, ended) = (Stop::new(), Arc::new(AtomicBool::new(false)));
     let stopped = stop.clone();
     spawn(ground, &net, &ended, server.run(async move { stopped.stopped().await }, pending()));
-    Process { stop, ended, app: None, sidecar: Some(lifecycle) }
+    Process { net, stop, ended, app: None, sidecar: Some(lifecycle) }
 }
 
-fn spawn(ground: &Ground, net: &SimNet, ended: &Arc<AtomicBool>, running: impl Future<Output = ()> + Send + 'static) {
+/// Runs a future on a host of its own and waits for what it yields: sockets and timers belong to the host on which
+/// they are made.
+async fn on_host<T: Send + 'static>(net: &HostNet, work: impl Future<Output = T> + Send + 'static) -> T {
+    let (done, result) = oneshot::channel();
+    net.spawn(async move {
+        // Nobody is left to take it only when the run is over.
+        let _ = done.send(work.await);
+    });
+    result.await.expect("only the director kills processes, and it waits here")
+}
+
+fn spawn(ground: &Ground, net: &HostNet, ended: &Arc<AtomicBool>, running: impl Future<Output = ()> + Send + 'static) {
     let (ended, rung) = (Arc::clone(ended), Arc::clone(&ground.ended));
     net.spawn(async move {
         running.await;

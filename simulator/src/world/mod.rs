@@ -6,6 +6,7 @@
 mod clients;
 mod director;
 mod figures;
+mod fit;
 mod hosts;
 mod ledger;
 mod machines;
@@ -17,6 +18,7 @@ mod tap;
 mod weather;
 mod wire;
 
+pub use self::fit::{NotJudged, unplayable_faults, unplayable_on};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,9 +31,10 @@ use self::ledger::{Evidence, Ledger};
 use self::machines::{Ground, Machine};
 use self::tamper::Tamper;
 use self::weather::Weather;
-use crate::actors::{Clock, Feed, Observer, Pattern, Rng, Sizes, Stop, Workload};
+use crate::actors::{Feed, Observer, Pattern, Rng, Sizes, Stop, Workload};
+use crate::backend::{self, Backend, Network};
 use crate::checks::{self, Case, Violation};
-use crate::engine::{self, RunError, Stats, World};
+use crate::engine::{RunError, Stats};
 use crate::history::{Digest, Entry};
 use crate::rng::Stream;
 use crate::scenario::{
@@ -51,6 +54,8 @@ const BURST_SPACING: Duration = Duration::ZERO;
 /// What a run can be told besides its scenario and its seed.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
+    /// The network underneath. Not every scenario can be played on the second one: see [`unplayable_on`].
+    pub backend: Backend,
     /// Every packet becomes a line of the history; the digest is another one then.
     pub packets: bool,
     /// These faults instead of those that the scenario plans for the seed.
@@ -64,6 +69,8 @@ pub struct Run {
     pub metrics: Metrics,
     /// Expectations of the scenario that do not hold.
     pub failures: Vec<Failure>,
+    /// Expectations of the scenario that the network under the run has no say in, each with the reason.
+    pub not_judged: Vec<NotJudged>,
     /// Invariants that do not hold.
     pub violations: Vec<Violation>,
     pub history: Vec<Entry>,
@@ -96,9 +103,13 @@ pub fn run_with(
     let mut wanted = hosts::options(scenario, &faults, seed);
     wanted.trace = options.packets;
     let base = Base::new(&wanted);
-    let outcome = engine::run(wanted, |world| play(world, scenario, &faults, base, seed, tamper))?;
+    let (stage_scenario, stage_faults) = (scenario.clone(), faults.clone());
+    let outcome = backend::run(options.backend, wanted, move |network| async move {
+        play(network, &stage_scenario, &stage_faults, base, seed, tamper).await
+    })?;
     let end = outcome.result;
-    let metrics = figures::metrics(scenario, &end.evidence, &end.traffic, &end.cuts);
+    let metrics = figures::metrics(scenario, &end.evidence, end.traffic.as_deref(), &end.cuts);
+    let (judged, not_judged) = fit::judged(options.backend, &scenario.expect);
     let case = Case {
         scenario,
         faults: &faults,
@@ -116,7 +127,8 @@ pub fn run_with(
     };
     Ok(Run {
         seed,
-        failures: scenario::check(&scenario.expect, &metrics),
+        failures: scenario::check(&judged, &metrics),
+        not_judged,
         violations: checks::all(&case),
         metrics,
         history: outcome.log,
@@ -131,7 +143,7 @@ pub fn run_with(
 struct End {
     /// As the figures are taken, before anybody is stopped.
     evidence: Evidence,
-    traffic: Vec<Traffic>,
+    traffic: Option<Vec<Traffic>>,
     cuts: Vec<crate::middlebox::Cut>,
     /// When everybody was told to stop, in virtual microseconds.
     stopping_us: u64,
@@ -143,7 +155,7 @@ struct End {
 }
 
 async fn play(
-    world: World,
+    world: Network,
     scenario: &Scenario,
     faults: &[PlannedFault],
     base: Base,
@@ -151,7 +163,7 @@ async fn play(
     tamper: Option<Arc<dyn Tamper>>,
 ) -> End {
     let began = Instant::now();
-    let clock = Clock::since(began);
+    let clock = world.clock();
     let groups: Vec<&str> = scenario.clients.iter().map(|group| group.name.as_str()).collect();
     let facts = clients::facts(scenario);
     let audience = clients::audience(scenario, &facts, seed);

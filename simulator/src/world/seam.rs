@@ -11,12 +11,12 @@ use outrigger::net::{Endpoint, Listener, Net};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::ledger::Ledger;
-use crate::net::{SimNet, SimStream};
+use crate::backend::{HostNet, HostStream};
 
 /// A client's [`Net`]. It resolves any name to the one sidecar whose turn it is; the turn passes with each failure.
 #[derive(Clone)]
 pub(super) struct ClientNet {
-    pub(super) net: SimNet,
+    pub(super) net: HostNet,
     pub(super) client: u32,
     /// In the order in which they are tried; never empty.
     pub(super) targets: Arc<[SocketAddr]>,
@@ -73,7 +73,7 @@ impl Listener for Never {
 
 /// A client's connection, on record from its handshake until it is dropped.
 pub(super) struct Recorded {
-    stream: SimStream,
+    stream: HostStream,
     connection: usize,
     ledger: Arc<Ledger>,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::hosts::{Base, micros};
-use crate::engine::World;
+use crate::backend::Network;
 use crate::fault::Fault;
 use crate::wan::{Link, Place};
 
@@ -21,7 +21,7 @@ pub(super) enum Change {
 }
 
 pub(super) struct Weather {
-    world: World,
+    world: Network,
     base: Base,
     /// By the number of their fault.
     changes: Vec<(usize, Place, Place, Change)>,
@@ -30,7 +30,7 @@ pub(super) struct Weather {
 }
 
 impl Weather {
-    pub(super) fn new(world: World, base: Base) -> Self {
+    pub(super) fn new(world: Network, base: Base) -> Self {
         Self { world, base, changes: Vec::new(), touched: BTreeMap::new() }
     }
 

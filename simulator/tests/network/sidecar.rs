@@ -110,7 +110,7 @@ async fn start(world: World, listen: &str, keepalive: &str) {
         sources.flags.push(setting("tls_key", "test-key.pem"));
     }
     let (config, _) = config::resolve(&sources, None).unwrap_or_else(|report| panic!("{report}"));
-    let crypto = crypto::crypto(&edge);
+    let crypto = crypto::crypto(&edge, edge.index());
     let tls = Some(crypto::server_side(&crypto));
     let observer = Arc::new(outrigger::telemetry::Log);
     let surroundings = Surroundings { crypto, tls, max_connections: 1000, observer };
@@ -191,7 +191,7 @@ fn encrypted(seed: u64) -> Digest {
     let outcome = run(options(seed), |world| async move {
         start(world, "https://0.0.0.0:8443", "25s").await;
         let client = world.host("client");
-        let config = crypto::client_config(&crypto::crypto(&client));
+        let config = crypto::client_config(&crypto::crypto(&client, client.index()));
         let name = ServerName::try_from(crypto::SERVER_NAME).unwrap();
         for _ in 0..2 {
             let socket = dial(world, 8443).await;
