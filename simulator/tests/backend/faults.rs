@@ -53,7 +53,7 @@ fn power_loss_is_not_heard_of() {
 #[test]
 fn a_restarted_sidecar_says_goodbye() {
     let run = with_fault("kind = 'restart'\nhost = 'edge'");
-    assert_eq!(figure(&run, "web", "ended_by_cause.shutdown"), 4.0);
+    assert_eq!(figure(&run, "web", "ended_by_cause.drain"), 4.0);
     assert_eq!((figure(&run, "web", "close_1006"), figure(&run, "web", "reconnects")), (0.0, 4.0));
 }
 
