@@ -1,5 +1,6 @@
 //! Deploys, black box: what clients notice while a sidecar or its app is replaced.
 
+mod drain;
 mod flood;
 mod handover;
 mod hold;
