@@ -42,8 +42,8 @@ enum Declined {
     Io(#[from] io::Error),
     #[error("user {0} has no business here")]
     Stranger(u32),
-    #[error("it was not ready within {} s", READY_WITHIN.as_secs())]
-    Late,
+    #[error("it was not ready within {} s", .0.as_secs())]
+    Late(Duration),
     #[error("it said {0:?}")]
     Word(String),
 }
@@ -91,7 +91,7 @@ impl Keeper {
         let handing = async {
             loop {
                 match self.listener.accept().await {
-                    Ok((stream, _)) => match hand_over(stream, &sockets).await {
+                    Ok((stream, _)) => match hand_over(stream, &sockets, READY_WITHIN).await {
                         Ok(stream) => return stream,
                         Err(why) => tracing::warn!(%why, "a handover came to nothing; this process goes on"),
                     },
@@ -118,7 +118,7 @@ impl Keeper {
 }
 
 /// Offers the sockets, and waits until the new process is ready to serve with them.
-async fn hand_over(mut stream: UnixStream, sockets: &Sockets) -> Result<UnixStream, Declined> {
+async fn hand_over(mut stream: UnixStream, sockets: &Sockets, within: Duration) -> Result<UnixStream, Declined> {
     if let Some(uid) = stranger(&stream)? {
         return Err(Declined::Stranger(uid));
     }
@@ -126,13 +126,51 @@ async fn hand_over(mut stream: UnixStream, sockets: &Sockets) -> Result<UnixStre
         offer::send(&mut stream, sockets).await?;
         hear(&mut stream).await
     };
-    match timeout(READY_WITHIN, answer).await {
+    match timeout(within, answer).await {
         Ok(word) if word.as_ref().is_ok_and(|word| word == READY) => Ok(stream),
         Ok(word) => Err(Declined::Word(word?)),
         Err(_) => {
             // What it says from now on is not heard any more, so it must know.
             let _ = say(&mut stream, LATE).await;
-            Err(Declined::Late)
+            Err(Declined::Late(within))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::handover::{Offer, offer};
+
+    fn sockets() -> Sockets {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        vec![("http://127.0.0.1:0".into(), listener.into())]
+    }
+
+    #[tokio::test]
+    async fn who_gets_ready_too_late_hears_of_it() {
+        let (old, mut new) = UnixStream::pair().unwrap();
+        let outcome = hand_over(old, &sockets(), Duration::from_millis(10)).await;
+        assert!(matches!(outcome, Err(Declined::Late(_))), "{outcome:?}");
+        offer::receive(&mut new).await.unwrap();
+        // The old process has closed its end by now.
+        let offer = Offer { stream: new, path: "/run/h.sock".into(), sockets: Vec::new() };
+        let error = offer.ready().await.unwrap_err();
+        assert!(matches!(error, HandoverError::Late { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn who_is_ready_goes_on_where_the_old_process_dies_before_it_stops() {
+        let (old, mut new) = UnixStream::pair().unwrap();
+        let sockets = sockets();
+        let taking = async {
+            offer::receive(&mut new).await.unwrap();
+            Offer { stream: new, path: "/run/h.sock".into(), sockets: Vec::new() }.ready().await
+        };
+        let handing = async { drop(hand_over(old, &sockets, READY_WITHIN).await.unwrap()) };
+        let (taken, ()) = tokio::join!(taking, handing);
+        taken.unwrap();
     }
 }

@@ -131,7 +131,8 @@ impl Offer {
     /// Says that this process is ready to serve, and waits until the old one accepts nothing more.
     pub async fn ready(mut self) -> Result<(), HandoverError> {
         let answer = async {
-            say(&mut self.stream, READY).await?;
+            // Whoever waits no longer has closed its end, but has said so before.
+            let _ = say(&mut self.stream, READY).await;
             hear(&mut self.stream).await
         };
         match timeout(GO_WITHIN, answer).await {
