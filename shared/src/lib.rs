@@ -9,7 +9,7 @@
 //! * [`handshake`] checks the request and the answer that open a session; [`trace_context`] its `traceparent`.
 //! * [`limits`] is what an operator can set.
 //! * [`event`] is the account of what happened.
-//! * [`time`] is the one unit of time.
+//! * [`time`] is the one unit of time; [`entropy`] draws numbers from a seed.
 
 pub mod close;
 pub mod entropy;

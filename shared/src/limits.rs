@@ -124,8 +124,6 @@ pub struct CloseCodes {
     pub idle: CloseCode,
     /// To both sides.
     pub lifetime: CloseCode,
-    /// For whoever commands a drain: [`Relay::close`](crate::relay::Relay::close) takes the code as a parameter.
-    pub drain: CloseCode,
     /// To a sender over a size or fragment limit.
     pub too_big: CloseCode,
     /// To a sender over its rate.
@@ -151,7 +149,6 @@ impl Default for CloseCodes {
         Self {
             idle: CloseCode::GOING_AWAY,
             lifetime: CloseCode::GOING_AWAY,
-            drain: CloseCode::SERVICE_RESTART,
             too_big: CloseCode::TOO_BIG,
             rate: CloseCode::POLICY,
             stalled: CloseCode::POLICY,

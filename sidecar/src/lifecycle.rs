@@ -18,18 +18,6 @@ pub enum Stage {
     Closing,
 }
 
-impl Stage {
-    /// A word for logs and the admin API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Draining => "draining",
-            Self::Stopping => "stopping",
-            Self::Closing => "closing",
-        }
-    }
-}
-
 /// The stage of the process and the number of connections and sessions that live.
 #[derive(Debug)]
 pub struct Lifecycle {

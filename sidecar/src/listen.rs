@@ -17,7 +17,7 @@ use crate::transport::Transport;
 /// Connections over `max_connections` that are still taken, to be told 503 instead of being left to guess.
 const MAX_TURNED_AWAY: usize = 64;
 /// Pause after an accept that failed for want of descriptors or memory: time for some to be freed.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Connections that are taken from the kernel's queue when a listener closes: more than it holds at once.
 const MAX_LAST_ACCEPTS: usize = 8192;

@@ -150,7 +150,10 @@ impl Handle {
     pub fn close(&self, closing: Closing) {
         let mut requests = self.lock();
         requests.close = Some(closing);
-        self.ring(&mut requests);
+        self.asked.store(true, Ordering::Release);
+        if let Some(waker) = &requests.waker {
+            waker.wake_by_ref();
+        }
     }
 
     /// Whether something was asked. For the session itself.
@@ -169,13 +172,6 @@ impl Handle {
         let mut requests = self.lock();
         self.asked.store(false, Ordering::Release);
         requests.close.take()
-    }
-
-    fn ring(&self, requests: &mut Requests) {
-        self.asked.store(true, Ordering::Release);
-        if let Some(waker) = &requests.waker {
-            waker.wake_by_ref();
-        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Requests> {

@@ -13,12 +13,11 @@ use tokio::time::{sleep, timeout};
 use super::{GO, HandoverError, LATE, READY, READY_WITHIN, Sockets, hear, offer, say, stranger};
 use crate::control::Control;
 use crate::lifecycle::Stage;
+use crate::listen::ACCEPT_PAUSE;
 use crate::net::Net;
 
 /// Only this user may connect.
 const MODE: u32 = 0o600;
-/// Pause after an accept that failed for want of descriptors or memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A socket that listens beside the path, until it takes its place.
 #[derive(Debug)]

@@ -80,15 +80,10 @@ impl Hold {
         D: Future<Output = Result<T, DialError>>,
     {
         // Nobody overtakes those that wait.
-        if self.held() == 0 {
-            match dial().await {
-                Ok(connection) => {
-                    self.reached();
-                    return Ok(connection);
-                }
-                Err(error) if error.may_pass() => self.missed(&error),
-                Err(error) => return Err(error.into()),
-            }
+        if self.held() == 0
+            && let Some(connection) = self.attempt(&dial).await?
+        {
+            return Ok(connection);
         }
         let _place = self.enter().map_err(|why| self.refused(why))?;
         tokio::select! {
@@ -111,14 +106,27 @@ impl Hold {
             sleep_until(next_dial).await;
             // Before the dial and not behind it: a client that leaves in the middle leaves the pause to the next one.
             self.line().back_off();
-            match dial().await {
-                Ok(connection) => {
-                    self.reached();
-                    return Ok(connection);
-                }
-                Err(error) if error.may_pass() => self.missed(&error),
-                Err(error) => return Err(error.into()),
+            if let Some(connection) = self.attempt(dial).await? {
+                return Ok(connection);
             }
+        }
+    }
+
+    /// Dials once; `None` after a failure that may pass.
+    async fn attempt<T, D>(&self, dial: &impl Fn() -> D) -> Result<Option<T>, DialError>
+    where
+        D: Future<Output = Result<T, DialError>>,
+    {
+        match dial().await {
+            Ok(connection) => {
+                self.reached();
+                Ok(Some(connection))
+            }
+            Err(error) if error.may_pass() => {
+                self.missed(&error);
+                Ok(None)
+            }
+            Err(error) => Err(error),
         }
     }
 

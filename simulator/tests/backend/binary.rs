@@ -1,8 +1,8 @@
 //! The built program: `--backend`, what it refuses, and in which words.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+
+use crate::support::{Folder, sim};
 
 const CALM: &str = r#"
 name = "calm"
@@ -24,38 +24,9 @@ const HOP: &str = "[[hops]]\nbefore = 'edge'\npreset = 'nginx'\n";
 const ONE_WAY: &str = "[[faults]]\nkind = 'one-way-partition'\nfrom = 'web'\nto = 'edge'\nat = '5s'\nfor = '1s'\n";
 const NARROW: &str = "[link]\nbandwidth = '1mbit'\n";
 
-/// A folder that goes when the test is over.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("backend-{name}"));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn file(&self, name: &str, text: &str) {
-        fs::write(self.0.join(name), text).unwrap();
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn sim(folder: &Path, args: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_outrigger-sim"));
-    let Output { status, stdout, stderr } = command.current_dir(folder).args(args).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (status.code().unwrap(), text(stdout), text(stderr))
-}
-
 #[test]
 fn what_it_cannot_play_is_refused_by_name_with_file_and_key() {
-    let folder = Folder::new("refused");
+    let folder = Folder::new("backend-refused");
     let cases = [("hop", HOP, "`hops` before `edge`"), ("narrow", NARROW, "`bandwidth`"), ("way", ONE_WAY, "`faults`")];
     for (name, more, told) in cases {
         let file = format!("{name}.toml");
@@ -71,7 +42,7 @@ fn what_it_cannot_play_is_refused_by_name_with_file_and_key() {
 
 #[test]
 fn of_a_folder_it_is_skipped_and_counted() {
-    let folder = Folder::new("skipped");
+    let folder = Folder::new("backend-skipped");
     folder.file("calm.toml", CALM);
     folder.file("hop.toml", &CALM.replace("[expect]", &format!("{HOP}[expect]")));
     let (code, out, err) = sim(&folder.0, &["run", ".", "--seed", "1", "--backend", "turmoil"]);
@@ -87,7 +58,7 @@ fn of_a_folder_it_is_skipped_and_counted() {
 
 #[test]
 fn a_seed_that_draws_what_it_cannot_play_is_skipped() {
-    let folder = Folder::new("seeds");
+    let folder = Folder::new("backend-seeds");
     let random = "[faults_random]\ncount = 1\nkinds = ['one-way-partition', 'clock-skew']\n";
     folder.file("random.toml", &CALM.replace("[expect]", &format!("{random}[expect]")));
     let (code, out, err) = sim(&folder.0, &["run", "random.toml", "--seeds", "1..8", "--backend", "turmoil"]);
@@ -99,7 +70,7 @@ fn a_seed_that_draws_what_it_cannot_play_is_skipped() {
 
 #[test]
 fn two_processes_tell_the_same() {
-    let folder = Folder::new("processes");
+    let folder = Folder::new("backend-processes");
     folder.file("calm.toml", CALM);
     let (code, out, _) = sim(&folder.0, &["verify", "calm.toml", "--seeds", "1..2", "--backend", "turmoil"]);
     assert_eq!((code, out.as_str()), (0, "2 runs, each twice in two processes: all alike\n"));
@@ -107,7 +78,7 @@ fn two_processes_tell_the_same() {
 
 #[test]
 fn a_failure_is_replayed_on_the_network_on_which_it_failed() {
-    let folder = Folder::new("failure");
+    let folder = Folder::new("backend-failure");
     folder.file("bad.toml", &CALM.replace("updates_lost = 0", "updates_lost = 7"));
     let (code, out, _) = sim(&folder.0, &["run", "bad.toml", "--seed", "3", "--backend", "turmoil"]);
     assert_eq!(code, 1);

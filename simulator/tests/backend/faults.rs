@@ -3,33 +3,11 @@
 use outrigger_sim::backend::Backend;
 use outrigger_sim::world::Run;
 
+use crate::common::one_fault;
 use crate::support::{assert_good, figure, parse, run};
 
 fn with_fault(fault: &str) -> Run {
-    let text = format!(
-        r#"
-name = "one fault"
-duration = "1m"
-heal = "2m"
-[[apps]]
-name = "feed"
-[[sidecars]]
-name = "edge"
-[[clients]]
-name = "web"
-kind = "push"
-count = 4
-sends = "20/m"
-[workload]
-updates = "periodic"
-rate = "1/s"
-[[faults]]
-at = "20s"
-for = "20s"
-{fault}
-"#
-    );
-    let run = run(Backend::Turmoil, &parse(&text), 1);
+    let run = run(Backend::Turmoil, &parse(&one_fault(["1m", "2m", "20s"], fault)), 1);
     assert_good(&run);
     assert_eq!(figure(&run, "web", "updates_lost"), 0.0);
     run

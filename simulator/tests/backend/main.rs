@@ -3,6 +3,8 @@
 
 mod agreement;
 mod binary;
+#[path = "../common/mod.rs"]
+mod common;
 mod faults;
 mod invariants;
 mod stock;

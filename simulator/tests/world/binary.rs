@@ -1,17 +1,8 @@
 //! The built program: exit codes, first lines, processes.
 
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
 
-use crate::support::{Folder, behind_hop};
-
-fn sim(folder: &Path, args: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_outrigger-sim"));
-    let Output { status, stdout, stderr } = command.current_dir(folder).args(args).output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (status.code().unwrap(), text(stdout), text(stderr))
-}
+use crate::support::{Folder, behind_hop, sim};
 
 #[test]
 fn a_failure_begins_with_the_command_that_replays_it() {

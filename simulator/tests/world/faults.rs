@@ -2,33 +2,11 @@
 
 use outrigger_sim::world::Run;
 
+use crate::common::one_fault;
 use crate::support::{assert_good, figure, run, told};
 
 fn with_fault(fault: &str) -> Run {
-    let text = format!(
-        r#"
-name = "one fault"
-duration = "2m"
-heal = "3m"
-[[apps]]
-name = "feed"
-[[sidecars]]
-name = "edge"
-[[clients]]
-name = "web"
-kind = "push"
-count = 4
-sends = "20/m"
-[workload]
-updates = "periodic"
-rate = "1/s"
-[[faults]]
-at = "30s"
-for = "20s"
-{fault}
-"#
-    );
-    let run = run(&text, 1);
+    let run = run(&one_fault(["2m", "3m", "30s"], fault), 1);
     assert_good(&run);
     assert_eq!(figure(&run, "web", "updates_lost"), 0.0);
     run

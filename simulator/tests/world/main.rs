@@ -2,6 +2,8 @@
 #![expect(clippy::float_cmp, reason = "figures are whole numbers here")]
 
 mod binary;
+#[path = "../common/mod.rs"]
+mod common;
 mod determinism;
 mod entropy;
 mod faults;
