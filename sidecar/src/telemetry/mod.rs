@@ -4,6 +4,7 @@ mod log;
 
 use std::time::Duration;
 
+use outrigger_shared::choose::Change;
 use outrigger_shared::event::Event;
 use outrigger_shared::relay::Relay;
 
@@ -18,4 +19,9 @@ pub trait Observer: Send + Sync + 'static {
 
     /// Both sockets can be dropped and the relay's counters are final. Heard exactly once per session that began.
     fn ended(&self, who: &Who, lived: Duration, relay: &Relay);
+
+    /// One of several upstreams is ejected or well again, or new connections go elsewhere.
+    fn upstream(&self, change: &Change) {
+        let _ = change;
+    }
 }
