@@ -6,7 +6,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::actors::event::{ClientEvent, Ending, RequestKind};
+use crate::actors::event::{ClientEvent, Ending, RequestFailure, RequestKind};
 
 /// Figures are exact to three digits.
 const SIGNIFICANT_DIGITS: u8 = 3;
@@ -28,6 +28,7 @@ pub struct Figures {
     /// Answers that told nothing new.
     pub empty_answers: u64,
     pub statuses: BTreeMap<u16, u64>,
+    /// Requests without an answer of use, but for those that a status refused, by the reason.
     pub request_failures: BTreeMap<String, u64>,
     /// WebSockets and event streams that were opened.
     pub sessions: u64,
@@ -113,6 +114,8 @@ impl Tally {
                 self.empty_answers += u64::from(*empty);
                 self.answer_time.add(*took);
             }
+            // Its answer is counted, by its status.
+            ClientEvent::RequestFailed { why: RequestFailure::Refused } => {}
             ClientEvent::RequestFailed { why } => bump(&mut self.request_failures, format!("{why:?}")),
             ClientEvent::Closed { how, code, .. } => bump(&mut self.ends, end_name(*how, *code)),
             ClientEvent::ReconnectIn(_) => self.retries += 1,
