@@ -114,14 +114,16 @@ impl Tally {
                 self.empty_answers += u64::from(*empty);
                 self.answer_time.add(*took);
             }
-            // Its answer is counted, by its status.
-            ClientEvent::RequestFailed { why: RequestFailure::Refused } => {}
-            ClientEvent::RequestFailed { why } => bump(&mut self.request_failures, format!("{why:?}")),
+            // Of a refusal the answer is counted, by its status.
+            ClientEvent::RequestFailed { why } if *why != RequestFailure::Refused => {
+                bump(&mut self.request_failures, format!("{why:?}"))
+            }
             ClientEvent::Closed { how, code, .. } => bump(&mut self.ends, end_name(*how, *code)),
             ClientEvent::ReconnectIn(_) => self.retries += 1,
             ClientEvent::MessageSent { .. } => self.messages_sent += 1,
             ClientEvent::AckMissing { .. } => self.acks_missing += 1,
-            ClientEvent::Started { .. }
+            ClientEvent::RequestFailed { .. }
+            | ClientEvent::Started { .. }
             | ClientEvent::HandshakeDone { .. }
             | ClientEvent::UpdateReceived { .. }
             | ClientEvent::Acked { .. } => {}
