@@ -44,6 +44,11 @@ impl Places {
         let count = |limit| Arc::new(Count { taken: AtomicUsize::new(0), limit: AtomicUsize::new(limit) });
         Self { open: count(max_connections), turned_away: count(MAX_TURNED_AWAY) }
     }
+
+    /// Another limit. Who is there stays, also where there are more than that now.
+    pub(crate) fn resize(&self, max_connections: usize) {
+        self.open.limit.store(max_connections, Ordering::Relaxed);
+    }
 }
 
 impl Count {

@@ -62,6 +62,11 @@ impl<N: Net> Proxy<N> {
         self.settings.load_full()
     }
 
+    /// What begins from now on goes by these; what has begun keeps its own.
+    pub(crate) fn put_into_force(&self, settings: Settings<N>) {
+        self.settings.store(Arc::new(settings));
+    }
+
     pub fn lifecycle(&self) -> &Arc<Lifecycle> {
         &self.lifecycle
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use outrigger_shared::event::Event;
 use outrigger_shared::relay::Relay;
 
-pub use log::{Log, init};
+pub use log::{Level, Log, init};
 
 use crate::session::Who;
 
