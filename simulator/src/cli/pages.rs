@@ -21,13 +21,13 @@ pub(super) fn man(matches: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write
     all.build();
     let page = match matches.get_one::<String>("command") {
         None => all,
-        Some(name) => match all.find_subcommand(name) {
-            Some(found) => found.clone(),
-            None => {
+        Some(name) => {
+            let Some(found) = all.find_subcommand(name) else {
                 let _ = writeln!(err, "error: there is no command `{name}`");
                 return USAGE;
-            }
-        },
+            };
+            found.clone()
+        }
     };
     let mut text = Vec::new();
     clap_mangen::Man::new(page).render(&mut text).expect("memory takes what is written");
