@@ -116,7 +116,7 @@ impl Tally {
             }
             // Of a refusal the answer is counted, by its status.
             ClientEvent::RequestFailed { why } if *why != RequestFailure::Refused => {
-                bump(&mut self.request_failures, format!("{why:?}"))
+                bump(&mut self.request_failures, format!("{why:?}"));
             }
             ClientEvent::Closed { how, code, .. } => bump(&mut self.ends, end_name(*how, *code)),
             ClientEvent::ReconnectIn(_) => self.retries += 1,
