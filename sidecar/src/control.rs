@@ -9,8 +9,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::drain::{Drain, Plan};
 use crate::http::Proxy;
 use crate::lifecycle::{Lifecycle, Stage};
+use crate::listen::Places;
 use crate::net::Net;
 use crate::registry::Closing;
+use crate::telemetry::metrics::Now;
 
 /// How long sessions have, once they were asked to close, on top of the time that both of their sides may take one after
 /// the other: the linger behind the Closes, and a turn to notice.
@@ -19,13 +21,24 @@ const CLOSING_MARGIN: Duration = Duration::from_secs(2);
 /// The handle of a running sidecar; clones of the `Arc` are the same sidecar.
 pub struct Control<N: Net> {
     proxy: Arc<Proxy<N>>,
+    places: Places,
     /// Whether other processes may be bound to the same ports.
     port_is_shared: bool,
 }
 
 impl<N: Net> Control<N> {
-    pub(crate) fn new(proxy: Arc<Proxy<N>>, port_is_shared: bool) -> Arc<Self> {
-        Arc::new(Self { proxy, port_is_shared })
+    pub(crate) fn new(proxy: Arc<Proxy<N>>, places: Places, port_is_shared: bool) -> Arc<Self> {
+        Arc::new(Self { proxy, places, port_is_shared })
+    }
+
+    /// The figures that nobody counts as they change.
+    pub fn now(&self) -> Now {
+        let upstream = &self.proxy.settings().upstream;
+        Now {
+            stage: self.lifecycle().stage(),
+            connections: self.places.taken(),
+            held: vec![(upstream.name().to_owned(), upstream.held())],
+        }
     }
 
     pub fn lifecycle(&self) -> &Arc<Lifecycle> {
