@@ -50,6 +50,11 @@ impl Places {
     pub(crate) fn taken(&self) -> usize {
         self.open.taken.load(Ordering::Relaxed)
     }
+
+    /// Another limit. Who is there stays, also where there are more than that now.
+    pub(crate) fn resize(&self, max_connections: usize) {
+        self.open.limit.store(max_connections, Ordering::Relaxed);
+    }
 }
 
 impl Count {

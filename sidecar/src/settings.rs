@@ -59,12 +59,14 @@ pub struct Settings<N> {
 }
 
 impl<N: Net> Settings<N> {
-    /// Looks the app's name up once, to see whether it is right.
+    /// Looks the app's name up once, to see whether it is right; but not that of `known`, which has been looked up
+    /// before, and may be out of reach just now.
     pub(crate) async fn new(
         net: &N,
         config: &Config,
         crypto: &Crypto,
         tls: Option<ServerSide>,
+        known: Option<&Target>,
         observer: &Arc<dyn Observer>,
     ) -> Result<Self, SettingsError> {
         let upstream_tls = upstream_tls(config, crypto)?;
@@ -77,7 +79,9 @@ impl<N: Net> Settings<N> {
             config.hold,
             Arc::clone(observer),
         );
-        if let Target::Tcp { host, .. } = &config.upstream.target {
+        if let Target::Tcp { host, .. } = &config.upstream.target
+            && known != Some(&config.upstream.target)
+        {
             let check = timeout(config.dial.connect_timeout, upstream.check_name()).await;
             let found = check.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
             found.map_err(|why| SettingsError::Resolve { host: host.clone(), why })?;

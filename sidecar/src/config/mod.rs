@@ -136,6 +136,8 @@ pub struct Config {
     pub handover: Option<PathBuf>,
     /// Whether other processes may bind the listeners' ports as well.
     pub reuse_port: bool,
+    /// Whether the configuration is read again when one of its files changes.
+    pub watch: bool,
     /// Threads that carry traffic; at least one.
     pub worker_threads: usize,
     pub log: Log,

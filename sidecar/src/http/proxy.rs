@@ -63,6 +63,11 @@ impl<N: Net> Proxy<N> {
         self.settings.load_full()
     }
 
+    /// What begins from now on goes by these; what has begun keeps its own.
+    pub(crate) fn put_into_force(&self, settings: Settings<N>) {
+        self.settings.store(Arc::new(settings));
+    }
+
     pub fn lifecycle(&self) -> &Arc<Lifecycle> {
         &self.lifecycle
     }
@@ -75,8 +80,8 @@ impl<N: Net> Proxy<N> {
         &self.net
     }
 
-    pub(crate) fn observer(&self) -> &dyn Observer {
-        &*self.observer
+    pub(crate) fn observer(&self) -> &Arc<dyn Observer> {
+        &self.observer
     }
 
     /// Answers one request. Never fails: what goes wrong becomes an answer.

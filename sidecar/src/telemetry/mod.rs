@@ -12,7 +12,7 @@ use outrigger_shared::close::Side;
 use outrigger_shared::event::Event;
 use outrigger_shared::relay::{Relay, Stats};
 
-pub use log::{Log, init};
+pub use log::{Level, Log, init};
 pub use metrics::Metrics;
 pub use notice::{Exchange, Fault, Notice};
 
