@@ -76,7 +76,7 @@ impl<N: Net> Server<N> {
         inherited: &mut Inherited<N::Listener>,
     ) -> Result<Self, StartError> {
         let Surroundings { crypto, tls, max_connections, observer } = surroundings;
-        let settings = Settings::new(&net, config, &crypto, tls, None).await?;
+        let settings = Settings::new(&net, config, &crypto, tls, None, &observer).await?;
         // Those that name their port come first, so that one that takes any port takes none of theirs.
         let mut taken = |wanted: &config::Listener, exact: bool| {
             (exact == (wanted.addr.port() != 0)).then(|| inherited.take(wanted.scheme.as_str(), wanted.addr)).flatten()

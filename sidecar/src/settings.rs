@@ -14,6 +14,7 @@ use crate::config::{self, Access, Config, HttpLimits, Inspect, ResponseHeaders, 
 use crate::drain;
 use crate::net::Net;
 use crate::session;
+use crate::telemetry::Observer;
 use crate::tls::{self, Crypto, LoadError, ServerSide};
 use crate::upstream::Upstream;
 
@@ -66,6 +67,7 @@ impl<N: Net> Settings<N> {
         crypto: &Crypto,
         tls: Option<ServerSide>,
         known: Option<&Target>,
+        observer: &Arc<dyn Observer>,
     ) -> Result<Self, SettingsError> {
         let upstream_tls = upstream_tls(config, crypto)?;
         let upstream = Upstream::new(
@@ -75,6 +77,7 @@ impl<N: Net> Settings<N> {
             config.http.tls_handshake_timeout,
             config.dial.clone(),
             config.hold,
+            Arc::clone(observer),
         );
         if let Target::Tcp { host, .. } = &config.upstream.target
             && known != Some(&config.upstream.target)
@@ -122,8 +125,7 @@ fn upstream_tls(
 /// `host:port` of the app; a Unix socket has none, so `localhost`, as curl and others say then.
 fn authority(target: &Target) -> HeaderValue {
     let text = match target {
-        Target::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
-        Target::Tcp { host, port } => format!("{host}:{port}"),
+        Target::Tcp { .. } => target.to_string(),
         Target::Unix(_) => "localhost".to_owned(),
     };
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("localhost"))
