@@ -130,6 +130,11 @@ impl Chooser {
         Self { policy, chance: Entropy(seed), peers, next_id: 0, home: None, turn: 0, changes }
     }
 
+    /// Draws its chance from this seed from now on.
+    pub fn reseed(&mut self, seed: u64) {
+        self.chance = Entropy(seed);
+    }
+
     /// Puts a configuration into force and answers with the upstreams in its order. What is known of one that stays is
     /// kept; one that is gone lives on until its last session has ended.
     pub fn configure(&mut self, policy: Policy, specs: &[Spec], now: Micros) -> Vec<PeerId> {

@@ -8,6 +8,7 @@ use http::HeaderValue;
 use outrigger_shared::close::CloseCode;
 use outrigger_shared::limits::Policy;
 use rustls::pki_types::ServerName;
+use tokio::time::timeout;
 
 use crate::config::{self, Access, Config, HttpLimits, Inspect, Place, ResponseHeaders, Target};
 use crate::drain;
@@ -58,14 +59,15 @@ pub struct Settings<N> {
 }
 
 impl<N: Net> Settings<N> {
-    /// Looks names of upstreams up once, to see whether they are right. What `before` knows of upstreams that stay is kept.
+    /// Looks names of upstreams up once, to see whether they are right; but not those that `before` has, which have been
+    /// looked up before, and may be out of reach just now. What is known of upstreams that stay is kept.
     pub(crate) async fn new(
         net: &N,
         config: &Config,
         crypto: &Crypto,
         tls: Option<ServerSide>,
-        observer: &Arc<dyn Observer>,
         before: Option<&Self>,
+        observer: &Arc<dyn Observer>,
     ) -> Result<Self, SettingsError> {
         let upstream = upstream(net, config, crypto, observer, before).await?;
         let codes = &config.session.close_codes;
@@ -105,27 +107,34 @@ async fn upstream<N: Net>(
     for upstream in &config.upstreams {
         specs.push(Spec { tls: upstream_tls(upstream, config, crypto)?, config: upstream.clone() });
     }
-    let several = specs.len() > 1;
+    look_up(net, config, before).await?;
     let board = before.map(|before| Arc::clone(before.upstream.board()));
-    let board = board.unwrap_or_else(|| {
-        let seed = if several { net.seed() } else { 0 };
-        Board::new(upstream::policy(config.choice, several), seed, Arc::clone(observer))
-    });
+    let several = specs.len() > 1;
+    let board = board.unwrap_or_else(|| Board::new(upstream::policy(config.choice, several), Arc::clone(observer)));
     let tls_timeout = config.http.tls_handshake_timeout;
-    let upstream =
-        Upstream::new(net.clone(), specs, board, tls_timeout, config.dial.clone(), config.choice, config.hold);
-    let unresolved = upstream.unresolved().await;
-    let all = unresolved.len() == config.upstreams.len();
-    for (at, why) in unresolved {
-        let config::Upstream { target, written, .. } = &config.upstreams[at];
-        let Target::Tcp { host, .. } = target else { continue };
-        let error = SettingsError::Resolve { place: written.0.clone(), host: host.clone(), why };
-        if all {
-            return Err(error);
+    Ok(Upstream::new(net.clone(), specs, board, tls_timeout, config.dial.clone(), config.choice, config.hold))
+}
+
+/// Looks the names of upstreams up, but not those that `before` has.
+async fn look_up<N: Net>(net: &N, config: &Config, before: Option<&Settings<N>>) -> Result<(), SettingsError> {
+    let mut unresolved = Vec::new();
+    for config::Upstream { target, written, .. } in &config.upstreams {
+        let Target::Tcp { host, port } = target else { continue };
+        if before.is_some_and(|before| before.upstream.has(target)) {
+            continue;
         }
+        let found = timeout(config.dial.connect_timeout, net.resolve(host, *port)).await;
+        if let Err(why) = found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            unresolved.push(SettingsError::Resolve { place: written.0.clone(), host: host.clone(), why });
+        }
+    }
+    if unresolved.len() == config.upstreams.len() {
+        return Err(unresolved.swap_remove(0));
+    }
+    for error in unresolved {
         tracing::warn!("{error}; until it does, the others are used");
     }
-    Ok(upstream)
+    Ok(())
 }
 
 /// TLS towards an upstream and the name its certificate must have.
@@ -143,8 +152,7 @@ fn upstream_tls(
 /// `host:port` of the app; a Unix socket has none, so `localhost`, as curl and others say then.
 fn authority(target: &Target) -> HeaderValue {
     let text = match target {
-        Target::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
-        Target::Tcp { host, port } => format!("{host}:{port}"),
+        Target::Tcp { .. } => target.to_string(),
         Target::Unix(_) => "localhost".to_owned(),
     };
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("localhost"))

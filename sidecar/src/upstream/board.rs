@@ -10,7 +10,7 @@ use outrigger_shared::time::Micros;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::telemetry::Observer;
+use crate::telemetry::{Notice, Observer};
 
 /// One upstream at a moment, for whoever shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,15 +51,22 @@ pub(crate) struct Board {
 }
 
 impl Board {
-    pub(crate) fn new(policy: Policy, seed: u64, observer: Arc<dyn Observer>) -> Arc<Self> {
-        let chooser = Mutex::new(Chooser::new(policy, seed));
+    pub(crate) fn new(policy: Policy, observer: Arc<dyn Observer>) -> Arc<Self> {
+        let chooser = Mutex::new(Chooser::new(policy, 0));
         let (epoch, configured, rung) = (Instant::now(), AtomicU64::new(0), Notify::new());
         Arc::new(Self { epoch, chooser, configured, observer, rung })
     }
 
-    /// Puts a configuration into force: its number, and its upstreams in order.
-    pub(super) fn configure(&self, policy: Policy, specs: &[Spec]) -> (u64, Vec<PeerId>) {
+    pub(super) fn observer(&self) -> &Arc<dyn Observer> {
+        &self.observer
+    }
+
+    /// Puts a configuration into force, with new chance where it needs any: its number, and its upstreams in order.
+    pub(super) fn configure(&self, policy: Policy, specs: &[Spec], seed: Option<u64>) -> (u64, Vec<PeerId>) {
         self.with(|chooser, now| {
+            if let Some(seed) = seed {
+                chooser.reseed(seed);
+            }
             let ids = chooser.configure(policy, specs, now);
             (self.configured.fetch_add(1, Ordering::Relaxed) + 1, ids)
         })
@@ -132,7 +139,7 @@ impl Board {
             self.rung.notify_one();
         }
         for change in &changes {
-            self.observer.upstream(change);
+            self.observer.notice(&Notice::Upstream(change));
         }
         answer
     }

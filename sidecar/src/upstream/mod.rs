@@ -33,6 +33,7 @@ use pool::Pool;
 use crate::config;
 use crate::http::{BodyFault, Guard, RequestBody};
 use crate::net::Net;
+use crate::telemetry::{Fault, Notice, Observer};
 use crate::transport::Transport;
 
 /// Bytes that hyper may buffer of an answer; frames that the app sends right behind its 101 wait in there.
@@ -71,6 +72,21 @@ impl SendError {
         }
     }
 
+    /// Whose fault it was, as a label.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Dial(DialError::Timeout(_) | DialError::TlsTimeout(_)) | Self::NotTaken | Self::NoAnswer => {
+                Fault::Timeout
+            }
+            Self::Dial(_) => Fault::Unreachable,
+            Self::Held(HoldError::Draining) => Fault::Draining,
+            Self::Held(_) => Fault::Away,
+            Self::Body(BodyFault::TooLarge) => Fault::TooLarge,
+            Self::Body(_) => Fault::RequestBody,
+            Self::Broken(_) => Fault::BadAnswer,
+        }
+    }
+
     /// The sentence that the client is told; the app's address is not in it.
     pub fn for_client(&self) -> &'static str {
         match self {
@@ -99,6 +115,7 @@ pub struct Upstream<N> {
     limits: config::Dial,
     /// `None` where upgrades do not wait for an app that is away.
     hold: Option<Hold>,
+    observer: Arc<dyn Observer>,
 }
 
 impl<N: Net> Upstream<N> {
@@ -112,15 +129,25 @@ impl<N: Net> Upstream<N> {
         choice: config::Choice,
         hold: Option<config::Hold>,
     ) -> Self {
+        let observer = Arc::clone(board.observer());
         let several = specs.len() > 1;
         let chosen: Vec<_> = specs.iter().map(|spec| chooser_spec(&spec.config)).collect();
-        let (configured, ids) = board.configure(policy(choice, several), &chosen);
+        // Chance is only taken where there is a choice.
+        let seed = several.then(|| net.seed());
+        let (configured, ids) = board.configure(policy(choice, several), &chosen, seed);
         let peer = |(id, (spec, chosen)): (PeerId, (Spec, choose::Spec))| {
             let pool = Pool::new(limits.idle_connections, limits.idle_timeout);
             net.spawn(Arc::clone(&pool).expire());
             let Spec { config: config::Upstream { target, .. }, tls } = spec;
-            let connect_timeout = limits.connect_timeout;
-            let dialer = Dialer { net: net.clone(), target, tls, connect_timeout, tls_timeout };
+            let dialer = Dialer {
+                net: net.clone(),
+                name: if several { chosen.name.to_string() } else { target.to_string() },
+                target,
+                tls,
+                connect_timeout: limits.connect_timeout,
+                tls_timeout,
+                observer: Arc::clone(&observer),
+            };
             Peer { id, name: chosen.name, dialer, pool }
         };
         let peers: Vec<_> = ids.into_iter().zip(specs.into_iter().zip(chosen)).map(peer).collect();
@@ -129,19 +156,20 @@ impl<N: Net> Upstream<N> {
             net.spawn(check::run(net.clone(), Arc::clone(&board), Arc::downgrade(&peers), configured));
         }
         let hold = hold.map(|limits| Hold::new(limits, net.seed()));
-        Self { net, peers, board, limits, hold }
+        Self { net, peers, board, limits, hold, observer }
     }
 
-    /// The names of upstreams that do not resolve, with the reasons, in the order of the configuration.
-    pub async fn unresolved(&self) -> Vec<(usize, io::Error)> {
-        let mut unresolved = Vec::new();
-        for (place, peer) in self.peers.iter().enumerate() {
-            let check = timeout(self.limits.connect_timeout, peer.dialer.addresses()).await;
-            if let Err(why) = check.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-                unresolved.push((place, why));
-            }
+    /// The app as it is configured, for people: the only upstream without scheme and path, or `any` of several.
+    pub fn name(&self) -> &str {
+        match self.peers.as_slice() {
+            [only] => &only.dialer.name,
+            _ => "any",
         }
-        unresolved
+    }
+
+    /// Whether it is one of these that is there.
+    pub(crate) fn has(&self, target: &config::Target) -> bool {
+        self.peers.iter().any(|peer| peer.dialer.target == *target)
     }
 
     /// How many upgrades wait for the app now.
@@ -215,9 +243,11 @@ impl<N: Net> Upstream<N> {
                     // A connection that closed before the first byte of an answer; anything later is an answer.
                     let unanswered = error.is_closed() || error.is_incomplete_message() || error.is_canceled();
                     let Some(once_more) = unsent.or(again.filter(|_| unanswered || is_io(&error))) else {
-                        seat.suspect();
-                        let fault = upload.state().fault;
-                        return Err(fault.map_or(SendError::Broken(error), SendError::Body));
+                        let Some(fault) = upload.state().fault else {
+                            seat.suspect();
+                            return Err(SendError::Broken(error));
+                        };
+                        return Err(SendError::Body(fault));
                     };
                     request = once_more;
                 }
@@ -233,7 +263,13 @@ impl<N: Net> Upstream<N> {
         draining: impl Future<Output = ()>,
     ) -> Result<(Response<Incoming>, Seat), SendError> {
         let (transport, seat) = match &self.hold {
-            Some(hold) => hold.connection(|| self.dial(), draining).await?,
+            Some(hold) => {
+                let outcome = hold.connection(|| self.dial(), draining).await;
+                if let Err(SendError::Held(why)) = &outcome {
+                    self.observer.notice(&Notice::NotHeld { upstream: self.name(), why: why.as_str() });
+                }
+                outcome?
+            }
             None => self.dial().await?,
         };
         let exchange = async {
@@ -253,6 +289,7 @@ impl<N: Net> Upstream<N> {
         for peer in self.order() {
             let id = peer.id;
             if let Some(kept) = kept(peer) {
+                self.observer.notice(&Notice::Reused { upstream: &peer.dialer.name });
                 return Ok(Found::Kept(kept, self.board.seat(id)));
             }
             let dialling = self.board.dial(id);
