@@ -6,6 +6,7 @@ Run as a program it makes a world and removes it, to see whether it can be done 
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -37,8 +38,20 @@ def must(*command):
         raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
 
 
+def can(*command):
+    return shutil.which(command[0]) is not None and subprocess.run([*command, "true"], capture_output=True).returncode == 0
+
+
+# Whose turn comes at once: a busy machine would be taken for a slow network.
+FIRST = next((way for way in (["chrt", "-f", "1"], ["nice", "-n", "-10"]) if can(*way)), [])
+# What outlives its starter would live for ever.
+MORTAL = ["setpriv", "--pdeathsig", "TERM"] if can("setpriv", "--pdeathsig", "TERM") else []
+
+
 class World:
     """A pair of namespaces with a link between them."""
+
+    all = []
 
     def __init__(self, number, delay_ms, loss_ppm, rate_bps, seed):
         name = f"fidelity-{os.getpid()}-{number}"
@@ -48,9 +61,10 @@ class World:
         self.meter = f"{self.folder.name}/meter"
         self.processes = []
         self.made = []
+        World.all.append(self)
         try:
             self.forwarder = subprocess.Popen(
-                [sys.executable, HERE / "forwarder.py", *devices, str(delay_ms), str(loss_ppm), str(rate_bps),
+                [*MORTAL, sys.executable, HERE / "forwarder.py", *devices, str(delay_ms), str(loss_ppm), str(rate_bps),
                  str(seed), self.meter],
                 stdout=subprocess.PIPE, text=True)
             self.processes.append(self.forwarder)
@@ -63,6 +77,10 @@ class World:
                 for key, value in SYSCTLS.items():
                     must("ip", "netns", "exec", side, "sysctl", "-q", "-w", f"{key}={value}")
                 must("ip", "-n", side, "link", "set", "lo", "up")
+                # A namespace may not choose its default; its routes may.
+                for loopback in ("127.0.0.0/8", "127.0.0.1"):
+                    must("ip", "-n", side, "route", "replace", "local", loopback, "dev", "lo", "table", "local", "proto",
+                         "kernel", "scope", "host", "src", "127.0.0.1", "congctl", "cubic")
                 must("ip", "-n", side, "addr", "add", f"{own}/32", "dev", device)
                 must("ip", "-n", side, "link", "set", device, "txqueuelen", "10000", "mtu", "1500", "up")
                 must("ip", "-n", side, "route", "add", f"{peer}/32", "dev", device, "congctl", "cubic", "initcwnd", "10")
@@ -72,8 +90,7 @@ class World:
 
     def start(self, side, *command, **options):
         """A process in the namespace of the client (0) or of the server (1)."""
-        # Its turn comes soon, or a busy machine would be taken for a slow network.
-        wrapped = ["ip", "netns", "exec", self.names[side], "nice", "-n", "-10", *map(str, command)]
+        wrapped = [*MORTAL, "ip", "netns", "exec", self.names[side], *FIRST, *map(str, command)]
         process = subprocess.Popen(wrapped, text=True, **options)
         self.processes.append(process)
         return process
@@ -83,9 +100,12 @@ class World:
         self.forwarder.terminate()
         return json.loads(self.forwarder.communicate(timeout=PATIENCE_S)[0])
 
-    def close(self):
+    def stop(self):
         for process in reversed(self.processes):
             process.terminate()
+
+    def close(self):
+        self.stop()
         for process in self.processes:
             try:
                 process.wait(PATIENCE_S)

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! fidelity app IP:PORT                              the app, for ever
-//! fidelity client PLAN PLAIN TLS METER              the conversations, over the real network; figures as JSON
+//! fidelity client PLAN HTTP HTTPS METER             the conversations, over the real network; figures as JSON
 //! fidelity simulated PLAN LATENCY_US LOSS_PPM BPS RUNS    the same in simulated worlds
 //! ```
 
@@ -34,8 +34,8 @@ fn main() -> ExitCode {
 fn run(args: &[&str]) -> Result<(), String> {
     match args {
         ["app", addr] => real::app(parsed(addr)?),
-        ["client", plan, plain, tls, meter] => {
-            print(&real::client(Plan::read(plan)?, [parsed(plain)?, parsed(tls)?], (*meter).into()))
+        ["client", plan, http, https, meter] => {
+            print(&real::client(Plan::read(plan)?, [parsed(http)?, parsed(https)?], (*meter).into()))
         }
         ["simulated", plan, latency_us, loss_ppm, bps, runs] => {
             let link = outrigger_sim::wan::Link::latency(parsed(latency_us)?).loss(parsed(loss_ppm)?);

@@ -21,9 +21,9 @@ pub(crate) struct Plan {
     quiet_ms: u64,
     /// Connections with small echoes, and echoes on each.
     pub(crate) small: (u32, u32),
-    /// The same with large ones.
+    /// The same with large ones, of each of the sizes.
     pub(crate) large: (u32, u32),
-    pub(crate) large_bytes: usize,
+    pub(crate) large_kb: [usize; 2],
     /// Connections whose bytes are counted, and messages on each.
     pub(crate) pushes: (u32, u32),
     pub(crate) polls: (u32, u32),

@@ -39,7 +39,8 @@ pub(crate) trait Place: Clone + Send + Sync + 'static {
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Small,
-    Large,
+    /// Echoes of so many kB.
+    Large(usize),
     Pushes,
     Polls,
 }
@@ -50,7 +51,8 @@ pub(crate) async fn all<P: Place>(place: &P, plan: Plan, targets: [Endpoint; 2])
     let mut number = 0;
     for (kind, connections) in [
         (Kind::Small, plan.small.0),
-        (Kind::Large, plan.large.0),
+        (Kind::Large(plan.large_kb[0]), plan.large.0),
+        (Kind::Large(plan.large_kb[1]), plan.large.0),
         (Kind::Pushes, plan.pushes.0),
         (Kind::Polls, plan.polls.0),
     ] {
@@ -104,7 +106,7 @@ impl<P: Place> Talk<P> {
             let name = ServerName::try_from(outrigger_sim::crypto::SERVER_NAME).expect("it is a name");
             let config = Arc::new(self.place.tls());
             let stream = tls::connect(stream, config, name).await.map_err(io::Error::other)?;
-            self.tell("tls handshake", vec![since(start)]).await;
+            self.tell("TLS handshake", vec![since(start)]).await;
             wire(stream)
         } else {
             wire(stream)
@@ -114,7 +116,7 @@ impl<P: Place> Talk<P> {
         }
         match kind {
             Kind::Small => self.small(&mut stream).await?,
-            Kind::Large => self.large(&mut stream).await?,
+            Kind::Large(kb) => self.large(&mut stream, kb).await?,
             Kind::Pushes => {
                 // They come when the count has begun for sure.
                 let first = 2 * self.plan.quiet();
@@ -152,19 +154,19 @@ impl<P: Place> Talk<P> {
             times.push(self.echo(stream, SMALL_BYTES).await?);
             sleep(self.plan.pause()).await;
         }
-        self.tell("echo small", times).await;
+        self.tell("echo 100 B", times).await;
         Ok(())
     }
 
-    async fn large(&self, stream: &mut Wire) -> io::Result<()> {
-        let cold = self.echo(stream, self.plan.large_bytes).await?;
-        self.tell("echo large, cold", vec![cold]).await;
+    async fn large(&self, stream: &mut Wire, kb: usize) -> io::Result<()> {
+        let cold = self.echo(stream, kb * 1000).await?;
+        self.tell(&format!("echo {kb} kB, cold"), vec![cold]).await;
         let mut times = Vec::new();
         for _ in 1..self.plan.large.1 {
             sleep(self.plan.pause()).await;
-            times.push(self.echo(stream, self.plan.large_bytes).await?);
+            times.push(self.echo(stream, kb * 1000).await?);
         }
-        self.tell("echo large, warm", times).await;
+        self.tell(&format!("echo {kb} kB, warm"), times).await;
         Ok(())
     }
 

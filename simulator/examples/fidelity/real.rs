@@ -16,12 +16,12 @@ use crate::plan::{Figures, Plan};
 use crate::play::{self, Place};
 
 pub(crate) fn app(addr: SocketAddr) -> Result<(), String> {
-    runtime().block_on(app::serve(TokioNet, addr)).map_err(|error| error.to_string())
+    runtime().block_on(app::serve(TokioNet::default(), addr)).map_err(|error| error.to_string())
 }
 
 /// The meter is the Unix socket at which the forwarder says what a connection has cost.
 pub(crate) fn client(plan: Plan, targets: [SocketAddr; 2], meter: PathBuf) -> Figures {
-    let tls = outrigger_sim::crypto::client_config(&Crypto::new(TokioNet));
+    let tls = outrigger_sim::crypto::client_config(&Crypto::new(TokioNet::default()));
     let place = Real { meter: Arc::new(meter), tls };
     runtime().block_on(play::all(&place, plan, targets.map(Endpoint::Tcp)))
 }
@@ -40,7 +40,7 @@ impl Place for Real {
     type Net = TokioNet;
 
     fn net(&self, _: u32) -> TokioNet {
-        TokioNet
+        TokioNet::default()
     }
 
     fn key(&self, _: u32, stream: &Socket) -> u32 {
@@ -49,7 +49,7 @@ impl Place for Real {
     }
 
     async fn wire_bytes(&self, key: u32) -> io::Result<[u64; 2]> {
-        let mut meter = BufReader::new(TokioNet.connect(&Endpoint::Unix(self.meter.to_path_buf())).await?);
+        let mut meter = BufReader::new(TokioNet::default().connect(&Endpoint::Unix(self.meter.to_path_buf())).await?);
         meter.write_all(format!("{key}\n").as_bytes()).await?;
         let mut line = String::new();
         meter.read_line(&mut line).await?;

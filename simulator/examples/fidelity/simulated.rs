@@ -52,7 +52,8 @@ async fn one(world: World, plan: Plan) -> Figures {
     });
     sidecar(&edge).await;
     let targets = [PLAIN_PORT, TLS_PORT].map(|port| Endpoint::Tcp(edge.addr(port)));
-    let tls = crypto::client_config(&crypto::crypto(&world.host("client")));
+    let client = world.host("client");
+    let tls = crypto::client_config(&crypto::crypto(&client, client.index()));
     play::all(&Simulated { world, tls }, plan, targets).await
 }
 
@@ -71,7 +72,7 @@ async fn sidecar(edge: &SimNet) {
     let flags = settings.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     let (config, _) = config::resolve(&Sources { flags, ..Sources::default() }, None)
         .unwrap_or_else(|report| panic!("the settings are wrong: {report}"));
-    let crypto = crypto::crypto(edge);
+    let crypto = crypto::crypto(edge, edge.index());
     let tls = Some(crypto::server_side(&crypto));
     let observer = Arc::new(outrigger::telemetry::Log);
     let surroundings = Surroundings { crypto, tls, max_connections: MAX_CONNECTIONS, observer };
