@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use clap_complete::Shell;
 
-use crate::config::{self, Config, FILE_VARIABLE, FileSource, Finding, ReadFile, Report, Sources, Target};
+use crate::config::{self, Config, FILE_VARIABLE, FileSource, Finding, ReadFile, Report, Sources};
 
 /// Exit code for wrong flags and wrong configuration; what goes wrong later is 1.
 pub const USAGE: u8 = 2;
@@ -74,6 +74,7 @@ pub fn parse(
         Some(("config", matches)) => Err(show_config(matches, env, read_file)),
         Some(("demo", matches)) => Ok(Command::Demo(demo(matches, &env))),
         Some(("completions", matches)) => Err(completions(matches)),
+        Some(("man", matches)) => Err(man(matches)),
         _ => unreachable!("clap insists on one of the subcommands"),
     }
 }
@@ -113,13 +114,12 @@ fn summary(config: &Config) -> String {
         1 => "1 listener".to_owned(),
         count => format!("{count} listeners"),
     };
-    let scheme = if config.upstream.tls { "https" } else { "http" };
-    let upstream = match &config.upstream.target {
-        Target::Tcp { host, port } if host.contains(':') => format!("{scheme}://[{host}]:{port}"),
-        Target::Tcp { host, port } => format!("{scheme}://{host}:{port}"),
-        Target::Unix(path) => format!("unix:{}", path.display()),
+    let upstreams: Vec<String> = config.upstreams.iter().map(ToString::to_string).collect();
+    let upstreams = match upstreams.as_slice() {
+        [one] => format!("upstream {one}"),
+        several => format!("{} upstreams: {}", several.len(), several.join(", ")),
     };
-    format!("ok: {listeners}, upstream {upstream}\n")
+    format!("ok: {listeners}, {upstreams}\n")
 }
 
 /// What is missing is no fault here: the point is to see what there is.
@@ -157,6 +157,24 @@ fn completions(matches: &ArgMatches) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command::command(), "outrigger", &mut script);
     Exit::ok(String::from_utf8(script).expect("a script of names in ASCII"))
+}
+
+fn man(matches: &ArgMatches) -> Exit {
+    let mut all = command::command();
+    // Subcommands learn their full names.
+    all.build();
+    let page = match matches.get_one::<String>("command") {
+        None => all,
+        Some(name) => match all.find_subcommand(name) {
+            Some(found) => found.clone(),
+            None => {
+                return Exit { code: USAGE, out: String::new(), err: format!("error: there is no command `{name}`\n") };
+            }
+        },
+    };
+    let mut text = Vec::new();
+    clap_mangen::Man::new(page).render(&mut text).expect("memory takes what is written");
+    Exit::ok(String::from_utf8(text).expect("a page of text"))
 }
 
 /// Help and version are errors to clap, with code 0 and for standard output.

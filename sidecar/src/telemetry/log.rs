@@ -3,31 +3,53 @@
 use std::io::{IsTerminal, stderr};
 use std::time::Duration;
 
+use outrigger_shared::choose::Change;
 use outrigger_shared::close::Side;
 use outrigger_shared::event::Event;
 use outrigger_shared::relay::Relay;
 use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::{Registry, fmt, reload};
 
-use super::Observer;
+use super::{Notice, Observer};
 use crate::config::{self, LogFormat};
 use crate::session::Who;
 
-/// Sends everything at `log.level` and above to stderr. A second call changes nothing.
-pub fn init(log: config::Log) {
+/// Sends everything at `log.level` and above to stderr. A second call changes nothing, and neither does its answer.
+pub fn init(log: config::Log) -> Level {
     let terminal = stderr().is_terminal();
     let json = match log.format {
         LogFormat::Auto => !terminal,
         LogFormat::Text => false,
         LogFormat::Json => true,
     };
-    let builder = fmt().with_writer(stderr).with_max_level(LevelFilter::from_level(log.level)).with_target(false);
+    let (filter, level) = reload::Layer::new(LevelFilter::from_level(log.level));
+    let registry = Registry::default().with(filter);
+    let lines = fmt::layer().with_writer(stderr).with_target(false);
     // Fails only where a subscriber is set already, which is what the caller wants.
     let _ = if json {
-        tracing::subscriber::set_global_default(builder.json().flatten_event(true).with_current_span(false).finish())
+        let lines = lines.json().flatten_event(true).with_current_span(false);
+        tracing::subscriber::set_global_default(registry.with(lines))
     } else {
-        tracing::subscriber::set_global_default(builder.with_ansi(terminal).finish())
+        tracing::subscriber::set_global_default(registry.with(lines.with_ansi(terminal)))
     };
+    Level(level)
+}
+
+/// The level of the log, which can be changed while it is written.
+#[derive(Debug, Clone)]
+pub struct Level(reload::Handle<LevelFilter, Registry>);
+
+impl Level {
+    /// From here on, everything at `level` and above is logged.
+    pub fn set(&self, level: tracing::Level) {
+        // Fails only where the subscriber is gone, and then nobody logs anything.
+        let _ = self.0.reload(LevelFilter::from_level(level));
+    }
+
+    pub fn get(&self) -> Option<tracing::Level> {
+        self.0.clone_current().and_then(LevelFilter::into_level)
+    }
 }
 
 /// Writes sessions to the log: one line for each at its end, and what an operator should see before.
@@ -41,6 +63,12 @@ impl Observer for Log {
 
     fn ended(&self, who: &Who, lived: Duration, relay: &Relay) {
         last_line(who, lived, relay);
+    }
+
+    fn notice(&self, notice: &Notice<'_>) {
+        if let Notice::Upstream(change) = notice {
+            upstream(change);
+        }
     }
 }
 
@@ -72,6 +100,23 @@ fn step(who: &Who, event: &Event) {
     }
 }
 
+/// What becomes of one of several upstreams.
+fn upstream(change: &Change) {
+    match change {
+        Change::Ejected { name, pause } => {
+            tracing::warn!(upstream = %name, pause_ms = millis(*pause), "upstream ejected: new connections go elsewhere");
+        }
+        Change::Returned { name, away } => {
+            tracing::info!(upstream = %name, away_ms = millis(*away), "upstream is well again");
+        }
+        Change::Moved { from, to } => {
+            let (region, priority) = (&*to.region, to.priority);
+            let before = from.as_ref().map(|from| &*from.region);
+            tracing::info!(region, priority, before, "new connections go to this region");
+        }
+    }
+}
+
 /// The one line per session.
 fn last_line(who: &Who, lived: Duration, relay: &Relay) {
     let Some(end) = relay.end() else { return };
@@ -83,6 +128,7 @@ fn last_line(who: &Who, lived: Duration, relay: &Relay) {
         host = %who.host,
         path = %who.path,
         subprotocol = who.protocol.as_deref(),
+        upstream = who.upstream.as_deref(),
         duration_ms = millis(lived),
         by = end.by.as_str(),
         cause = end.cause.as_str(),
