@@ -21,6 +21,7 @@ use crate::registry::{Handle, Registry};
 use crate::telemetry::Observer;
 use crate::telemetry::trace::SessionTrace;
 use crate::transport::Transport;
+use crate::upstream::Seat;
 
 /// Who a session is, for the account of it. Idle sessions hold this, so it is kept short.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub struct Who {
     pub path: Box<str>,
     /// The subprotocol agreed on.
     pub protocol: Option<Box<str>>,
+    /// The name of the upstream, where there are several.
+    pub upstream: Option<Arc<str>>,
 }
 
 /// Where a session's events go, and what lives as long as the session does.
@@ -47,6 +50,7 @@ pub(crate) struct Account {
     trace: Option<Box<SessionTrace>>,
     /// How it ended, once it has.
     cause: Option<Cause>,
+    seat: Seat,
     _permit: Arc<Permit>,
     _live: Live,
 }
@@ -56,6 +60,7 @@ impl Account {
         who: Who,
         observer: Arc<dyn Observer>,
         registry: Arc<Registry>,
+        seat: Seat,
         permit: Arc<Permit>,
         live: Live,
         trace: Option<Box<SessionTrace>>,
@@ -63,7 +68,7 @@ impl Account {
         observer.event(&who, &Event::SessionOpened);
         let counts_traffic = observer.counts_traffic();
         let handle = registry.enter(who, Instant::now());
-        Self { handle, registry, observer, counts_traffic, trace, cause: None, _permit: permit, _live: live }
+        Self { handle, registry, observer, counts_traffic, trace, cause: None, seat, _permit: permit, _live: live }
     }
 
     /// What others may ask of the session.
@@ -114,6 +119,13 @@ impl Account {
         self.cause = relay.end().map(|end| end.cause);
         if let Some(trace) = &mut self.trace {
             trace.cut(self.handle.who(), relay);
+        }
+        let lost = |cause| {
+            use Cause::{Gone, KeepaliveLost, Reset, Stalled};
+            matches!(cause, KeepaliveLost(Side::App) | Gone(Side::App) | Reset(Side::App) | Stalled(Side::App))
+        };
+        if self.cause.is_some_and(lost) {
+            self.seat.suspect();
         }
         self.observer.ended(self.handle.who(), self.handle.age(), relay);
     }

@@ -32,7 +32,7 @@ use crate::settings::Settings;
 use crate::telemetry::trace::{SessionTrace, Tracer};
 use crate::telemetry::{Fault, Observer};
 use crate::transport::Transport;
-use crate::upstream::SendError;
+use crate::upstream::{Seat, SendError};
 
 /// How long the orderly end of a connection may take that came to nothing.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -156,6 +156,7 @@ impl<N: Net> Proxy<N> {
                     host,
                     path: parts.uri.path().into(),
                     protocol: None,
+                    upstream: None,
                 };
                 to_app(&mut parts, sender, || self.entropy());
                 mark_upgrade(&mut parts.headers);
@@ -183,8 +184,8 @@ impl<N: Net> Proxy<N> {
         }
         let body = RequestBody::new(body, settings.http.max_body, settings.http.body_timeout, Arc::clone(answering));
         let answer = settings.upstream.send(Request::from_parts(parts, body)).await;
-        if let Ok((response, _)) = &answer {
-            watch.answered(response.status());
+        if let Ok((response, lease)) = &answer {
+            watch.answered(response.status(), settings.upstream.address_of(lease.seat()));
         }
         match answer {
             Err(error) => self.failed(&error),
@@ -209,11 +210,13 @@ impl<N: Net> Proxy<N> {
         watch: &mut Watch,
     ) -> Answer {
         let Opening { on_client, key, mut who, permit } = opening;
-        let mut response = match settings.upstream.open(request, self.lifecycle.reached(Stage::Draining)).await {
-            Ok(response) => response,
+        let opened = settings.upstream.open(request, self.lifecycle.reached(Stage::Draining)).await;
+        let (mut response, seat) = match opened {
+            Ok(opened) => opened,
             Err(error) => return self.failed(&error),
         };
-        watch.answered(response.status());
+        watch.answered(response.status(), settings.upstream.address_of(&seat));
+        who.upstream = settings.upstream.name_of(&seat);
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             // A refusal is passed on. The app's connection was opened for this and ends with it.
             let (mut parts, body) = response.into_parts();
@@ -240,7 +243,7 @@ impl<N: Net> Proxy<N> {
             Inspect::Frames => Kind::WebSocket(negotiated),
             Inspect::Off => Kind::Raw,
         };
-        let setup = self.setup(settings, who, kind, permit, watch.session());
+        let setup = self.setup(settings, who, kind, seat, permit, watch.session());
         let net = self.net.clone();
         self.net.spawn(async move {
             match (on_client.await, on_app.await) {
@@ -255,8 +258,8 @@ impl<N: Net> Proxy<N> {
     pub(crate) async fn raw(&self, mut client: Transport<N::Stream>, connection: Connection) {
         let Some(permit) = &connection.permit else { return farewell(&mut client).await };
         let settings = self.settings();
-        let app = match settings.upstream.dial().await {
-            Ok(app) => app,
+        let (app, seat) = match settings.upstream.dial().await {
+            Ok(dialled) => dialled,
             Err(error) => {
                 let peer = connection.peer;
                 tracing::warn!(client = %peer, scheme = "tls", cause = "unreachable", reason = %error, "session refused");
@@ -270,8 +273,9 @@ impl<N: Net> Proxy<N> {
             host: Box::default(),
             path: Box::default(),
             protocol: None,
+            upstream: settings.upstream.name_of(&seat),
         };
-        let setup = self.setup(&settings, who, Kind::Raw, permit, None);
+        let setup = self.setup(&settings, who, Kind::Raw, seat, permit, None);
         session::spawn(&self.net, (client, Vec::new()), (app, Vec::new()), setup);
     }
 
@@ -280,11 +284,12 @@ impl<N: Net> Proxy<N> {
         settings: &Settings<N>,
         who: Who,
         kind: Kind,
+        seat: Seat,
         permit: &Arc<Permit>,
         trace: Option<Box<SessionTrace>>,
     ) -> session::Setup {
         let (observer, registry, permit) = (Arc::clone(&self.observer), Arc::clone(&self.registry), Arc::clone(permit));
-        let account = Account::new(who, observer, registry, permit, self.lifecycle.enter(), trace);
+        let account = Account::new(who, observer, registry, seat, permit, self.lifecycle.enter(), trace);
         session::Setup { policy: Arc::clone(&settings.policy), kind, account }
     }
 

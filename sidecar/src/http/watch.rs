@@ -52,10 +52,10 @@ impl Watch {
         }
     }
 
-    /// The header of the app's answer is there.
-    pub(super) fn answered(&mut self, status: StatusCode) {
+    /// The header of the app's answer is there, from this upstream.
+    pub(super) fn answered(&mut self, status: StatusCode, upstream: &str) {
         if let Some((_, trace)) = &mut self.trace {
-            trace.answered(status.as_u16());
+            trace.answered(status.as_u16(), upstream);
         }
     }
 

@@ -77,9 +77,12 @@ impl RequestTrace {
         self.asked = Some(Asked { span, upstream: upstream.into(), at: Instant::now(), answered: None });
     }
 
-    /// The header of the app's answer is there.
-    pub(crate) fn answered(&mut self, status: u16) {
+    /// The header of the app's answer is there, from this upstream.
+    pub(crate) fn answered(&mut self, status: u16, upstream: &str) {
         if let Some(asked) = &mut self.asked {
+            if *asked.upstream != *upstream {
+                asked.upstream = upstream.into();
+            }
             asked.answered = Some((Instant::now(), status));
         }
     }

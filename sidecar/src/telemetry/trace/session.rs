@@ -133,6 +133,9 @@ impl SessionTrace {
         if let Some(protocol) = &who.protocol {
             attributes.push(("outrigger.subprotocol", protocol.to_string().into()));
         }
+        if let Some(upstream) = &who.upstream {
+            attributes.push(("outrigger.upstream", upstream.to_string().into()));
+        }
         let names = [
             ("outrigger.client.messages", "outrigger.client.bytes", "outrigger.client.ping_rtt"),
             ("outrigger.app.messages", "outrigger.app.bytes", "outrigger.app.ping_rtt"),

@@ -63,7 +63,7 @@ async fn a_trace_is_taken_up_and_handed_on_to_the_app() {
     sleep(Duration::from_millis(2)).await;
     trace.ask(&tracer, "app:3000", &mut headers);
     sleep(Duration::from_millis(5)).await;
-    trace.answered(101);
+    trace.answered(101, "app:3000");
     sleep(Duration::from_millis(1)).await;
     let handshake = trace.handshake();
     trace.finish(&tracer, &exchange());
@@ -137,6 +137,7 @@ async fn a_session_is_cut_into_segments_that_are_linked_to_its_handshake() {
         host: "a".into(),
         path: "/feed".into(),
         protocol: None,
+        upstream: None,
     };
     let mut relay = Relay::websocket(Arc::new(Policy::default()), Negotiated::default(), 1, Micros(0));
     relay.receive(Side::App, &[0x81, 2, b'h', b'i'], Micros(1), &mut |_| {});
