@@ -98,7 +98,8 @@ impl<N: Net> Server<N> {
                 None => (net.bind(wanted.addr).await.map_err(fail)?, false),
             };
             addresses.push((wanted.scheme, listener.local_addr().map_err(fail)?));
-            bound.push(Bound { scheme: wanted.scheme, listener, shared });
+            let addr = listener.local_addr().map_err(fail)?;
+            bound.push(Bound { configured: config::Listener { addr, ..*wanted }, listener, shared });
         }
         let proxy = Arc::new(Proxy::new(net, settings, observer, tracer));
         let places = Places::new(config.max_connections.unwrap_or(max_connections));
@@ -109,7 +110,7 @@ impl<N: Net> Server<N> {
 
     /// The listeners with their schemes, in the order of the configuration: what a handover hands over.
     pub fn listeners(&self) -> impl Iterator<Item = (Scheme, &N::Listener)> {
-        self.bound.iter().map(|bound| (bound.scheme, &bound.listener))
+        self.bound.iter().map(|bound| (bound.configured.scheme, &bound.listener))
     }
 
     /// The addresses really bound, in the order of the configuration.

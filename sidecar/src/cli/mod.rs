@@ -114,7 +114,7 @@ fn summary(config: &Config) -> String {
         1 => "1 listener".to_owned(),
         count => format!("{count} listeners"),
     };
-    let upstreams: Vec<String> = config.upstreams.iter().map(ToString::to_string).collect();
+    let upstreams: Vec<String> = config.upstreams.iter().chain(&config.egress).map(ToString::to_string).collect();
     let upstreams = match upstreams.as_slice() {
         [one] => format!("upstream {one}"),
         several => format!("{} upstreams: {}", several.len(), several.join(", ")),
