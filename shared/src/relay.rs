@@ -76,6 +76,8 @@ pub struct Relay {
     phase: Phase,
     lifetime_ends: Option<Micros>,
     pending_close: Option<PendingClose>,
+    /// What an operator wants to be read in the Close.
+    wording: Option<Box<str>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -265,7 +267,7 @@ impl Relay {
 
     /// Ends the session in order: a Close to the client, and to the app when the client has answered. Waits for a quiet
     /// moment (messages complete both ways, no bytes for a short while), but not beyond `quiet_until`.
-    /// `cause` is `Drain`, `Lifetime` or `Shutdown`.
+    /// `cause` is `Drain`, `Lifetime`, `Shutdown` or `Operator`.
     pub fn close(
         &mut self,
         cause: Cause,
@@ -285,6 +287,17 @@ impl Relay {
                 self.close_if_quiet(now, events);
             }
         }
+    }
+
+    /// The reason in the Close of an end by `Operator`, in place of the usual words. Call before [`close`](Self::close);
+    /// at most [`MAX_CLOSE_REASON`](crate::frame::MAX_CLOSE_REASON) bytes of it are sent.
+    pub fn word_close(&mut self, reason: Box<str>) {
+        self.wording = Some(reason);
+    }
+
+    /// Whether the session is on its way to its end, or there.
+    pub fn is_closing(&self) -> bool {
+        self.pending_close.is_some() || !matches!(self.phase, Phase::Open)
     }
 
     /// What to do with the write half of that side once all pending bytes are flushed.
@@ -315,7 +328,16 @@ impl Relay {
         let jitter = if protocol == Protocol::Raw { 0 } else { policy.lifetime_jitter_percent };
         let lifetime_ends =
             policy.max_lifetime.map(|lifetime| now + liveness::spread_lifetime(lifetime, jitter, &mut entropy));
-        Self { policy, protocol, entropy, halves, phase: Phase::Open, lifetime_ends, pending_close: None }
+        Self {
+            policy,
+            protocol,
+            entropy,
+            halves,
+            phase: Phase::Open,
+            lifetime_ends,
+            pending_close: None,
+            wording: None,
+        }
     }
 
     fn half(&self, side: Side) -> &Half {

@@ -1,12 +1,14 @@
 //! What can be asked of a running sidecar as a whole: to stop, or to leave its place to another process.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use outrigger_shared::close::Cause;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::drain::{Drain, Plan};
+use crate::config::Shown;
+use crate::drain::{Drain, Plan, Progress};
 use crate::http::Proxy;
 use crate::lifecycle::{Lifecycle, Stage};
 use crate::net::Net;
@@ -21,11 +23,50 @@ pub struct Control<N: Net> {
     proxy: Arc<Proxy<N>>,
     /// Whether other processes may be bound to the same ports.
     port_is_shared: bool,
+    /// There is one in the life of a process: who asks again hears of the one that is underway.
+    drain: Mutex<Option<Arc<Drain>>>,
+    /// The configuration in force as people read it.
+    shown: ArcSwap<Vec<Shown>>,
 }
 
 impl<N: Net> Control<N> {
     pub(crate) fn new(proxy: Arc<Proxy<N>>, port_is_shared: bool) -> Arc<Self> {
-        Arc::new(Self { proxy, port_is_shared })
+        Arc::new(Self { proxy, port_is_shared, drain: Mutex::default(), shown: ArcSwap::default() })
+    }
+
+    pub(crate) fn proxy(&self) -> &Arc<Proxy<N>> {
+        &self.proxy
+    }
+
+    /// Tells the admin API what the configuration in force looks like.
+    pub fn show_config(&self, shown: Vec<Shown>) {
+        self.shown.store(Arc::new(shown));
+    }
+
+    pub(crate) fn shown_config(&self) -> Arc<Vec<Shown>> {
+        self.shown.load_full()
+    }
+
+    /// Begins to drain without an end of the process, over `window` instead of the configured one if that is given.
+    /// Where a drain is underway it goes on as it is. `true` if this call began it.
+    pub fn drain(&self, window: Option<Option<Duration>>) -> bool {
+        let plan = self.proxy.settings().drain;
+        self.begin_drain(Plan { window: window.unwrap_or(plan.window), ..plan }).1
+    }
+
+    /// How far the drain is, if one has begun.
+    pub fn drain_progress(&self) -> Option<Progress> {
+        self.drain.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|drain| drain.progress())
+    }
+
+    fn begin_drain(&self, plan: Plan) -> (Arc<Drain>, bool) {
+        let mut drain = self.drain.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(drain) = &*drain {
+            return (Arc::clone(drain), false);
+        }
+        self.lifecycle().advance(Stage::Draining);
+        let begun = drain.insert(Drain::begin(self.proxy.net(), self.proxy.registry(), plan));
+        (Arc::clone(begun), true)
     }
 
     pub fn lifecycle(&self) -> &Arc<Lifecycle> {
@@ -68,8 +109,11 @@ impl<N: Net> Control<N> {
         let settings = self.proxy.settings();
         let (lifecycle, registry) = (self.lifecycle(), self.proxy.registry());
         let over = Instant::now() + patience;
-        lifecycle.advance(Stage::Draining);
-        Drain::begin(self.proxy.net(), registry, plan);
+        let (drain, begun) = self.begin_drain(plan);
+        if let Some(window) = plan.window.filter(|_| !begun) {
+            // It began when nobody waited for the end of the process yet.
+            drain.shorten(self.proxy.net(), Instant::now() + window);
+        }
         let patience = async {
             tokio::select! {
                 biased;

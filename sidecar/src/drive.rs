@@ -175,7 +175,9 @@ impl<S: Stream> Future for Drive<S> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        BUFFER.with_borrow_mut(|buffer| this.turn(cx, buffer))
+        let outcome = BUFFER.with_borrow_mut(|buffer| this.turn(cx, buffer));
+        this.account.handle().note(&this.relay);
+        outcome
     }
 }
 
@@ -272,7 +274,10 @@ impl<S: Stream> Drive<S> {
         if !self.account.handle().is_asked() {
             return;
         }
-        if let Some(Closing { cause, code, quiet_until }) = self.account.handle().hear() {
+        if let Some((Closing { cause, code, quiet_until }, wording)) = self.account.handle().hear() {
+            if let Some(wording) = wording {
+                self.relay.word_close(wording);
+            }
             let quiet_until = quiet_until.map(|until| self.micros(until));
             self.with_events(|relay, events| relay.close(cause, code, quiet_until, now, events));
             self.inject(cx, now);

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use outrigger::cli::{self, Command};
-use outrigger::config::{Config, Finding, Log, LogFormat};
+use outrigger::config::{Config, Finding, Log, LogFormat, Shown};
 use outrigger::demo;
 use outrigger::descriptors::connections_that_fit;
 use outrigger::handover::{self, Claim, HandoverError, Offer};
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     let env = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
     let env: Vec<_> = env.collect();
     match cli::parse(std::env::args_os(), env.clone(), &|path| std::fs::read(path)) {
-        Ok(Command::Run { config, warnings }) => run(&config, &warnings, &env),
+        Ok(Command::Run { config, warnings, shown }) => run(&config, &warnings, shown, &env),
         Ok(Command::Demo(settings)) => demo(settings),
         Err(exit) => {
             // Both streams as they are: a closed pipe on the other end is no reason to panic.
@@ -63,7 +63,7 @@ impl From<io::Error> for Refusal {
     }
 }
 
-fn run(config: &Config, warnings: &[Finding], env: &[(String, String)]) -> ExitCode {
+fn run(config: &Config, warnings: &[Finding], shown: Vec<Shown>, env: &[(String, String)]) -> ExitCode {
     telemetry::init(config.log);
     for warning in warnings {
         tracing::warn!("{warning}");
@@ -72,7 +72,9 @@ fn run(config: &Config, warnings: &[Finding], env: &[(String, String)]) -> ExitC
         let runtime = runtime(config.worker_threads)?;
         let outcome = runtime.block_on(async {
             let (stop, hurry) = (interrupted(1)?, interrupted(2)?);
-            start(config, given).await?.run(stop, hurry).await;
+            let server = start(config, given).await?;
+            server.control().show_config(shown);
+            server.run(stop, hurry).await;
             Ok(())
         });
         // A name that is still being looked up is not waited for.
@@ -133,8 +135,10 @@ async fn start(config: &Config, given: Vec<(SocketAddr, TcpListener)>) -> Result
 /// The listening sockets with their labels, for the next process.
 fn handed_over(server: &Server<TokioNet>) -> Result<handover::Sockets, Refusal> {
     let mut sockets = Vec::new();
-    for (scheme, listener) in server.listeners() {
-        sockets.push((handover::label(scheme.as_str(), listener.local_addr()?), listener.duplicate()?));
+    let admin = server.admin_listener().map(|listener| ("admin", listener));
+    let listeners = server.listeners().map(|(scheme, listener)| (scheme.as_str(), listener));
+    for (service, listener) in listeners.chain(admin) {
+        sockets.push((handover::label(service, listener.local_addr()?), listener.duplicate()?));
     }
     Ok(sockets)
 }

@@ -159,7 +159,7 @@ struct FromApp {
 }
 
 impl ResponseBody {
-    pub(super) fn text(text: Bytes) -> Self {
+    pub(crate) fn text(text: Bytes) -> Self {
         Self { source: Source::Text(Some(text)), answering: None }
     }
 
@@ -177,7 +177,7 @@ impl ResponseBody {
         Self { source: Source::App(FromApp { incoming, timeout, timer: None, lease }), answering: None }
     }
 
-    pub(super) fn answering(mut self, token: Arc<Answering>) -> Self {
+    pub(crate) fn answering(mut self, token: Arc<Answering>) -> Self {
         self.answering = Some(token);
         self
     }

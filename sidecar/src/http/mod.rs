@@ -10,5 +10,6 @@ mod serve;
 
 pub use body::{BodyFault, RequestBody, ResponseBody};
 pub use guard::Guard;
+pub(crate) use guard::Limits;
 pub use proxy::Proxy;
 pub use serve::{Connection, serve};

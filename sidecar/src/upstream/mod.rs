@@ -3,9 +3,10 @@
 mod dial;
 mod hold;
 mod pool;
+mod snapshot;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{Request, Response, StatusCode};
@@ -21,6 +22,8 @@ use hold::Hold;
 pub use hold::HoldError;
 pub use pool::Lease;
 use pool::Pool;
+use snapshot::Dialled;
+pub use snapshot::{Held, LastDial, Snapshot};
 
 use crate::config;
 use crate::http::{BodyFault, Guard, RequestBody};
@@ -90,6 +93,7 @@ pub struct Upstream<N> {
     pool: Arc<Pool>,
     /// `None` where upgrades do not wait for an app that is away.
     hold: Option<Hold>,
+    last_dial: Mutex<Option<Dialled>>,
 }
 
 impl<N: Net> Upstream<N> {
@@ -106,7 +110,7 @@ impl<N: Net> Upstream<N> {
         net.spawn(Arc::clone(&pool).expire());
         let dialer = Dialer { net: net.clone(), target, tls, connect_timeout: limits.connect_timeout, tls_timeout };
         let hold = hold.map(|limits| Hold::new(limits, net.seed()));
-        Self { net, dialer, limits, pool, hold }
+        Self { net, dialer, limits, pool, hold, last_dial: Mutex::default() }
     }
 
     /// Whether the app's name resolves.
@@ -121,7 +125,22 @@ impl<N: Net> Upstream<N> {
 
     /// Opens a raw connection.
     pub async fn dial(&self) -> Result<Transport<N::Stream>, DialError> {
-        self.dialer.dial().await
+        let began = Instant::now();
+        let outcome = self.dialer.dial().await;
+        *self.last_dial.lock().unwrap_or_else(PoisonError::into_inner) = Some(Dialled::new(began, &outcome));
+        outcome
+    }
+
+    /// What there is to say of the app now.
+    pub fn snapshot(&self) -> Snapshot {
+        let last_dial = self.last_dial.lock().unwrap_or_else(PoisonError::into_inner);
+        Snapshot {
+            target: snapshot::show_target(&self.dialer.target, self.dialer.tls.is_some()),
+            idle_connections: self.pool.len(),
+            idle_connections_max: self.limits.idle_connections,
+            hold: self.hold.as_ref().map(Hold::snapshot),
+            last_dial: last_dial.as_ref().map(Dialled::show),
+        }
     }
 
     /// Sends an ordinary request, over a connection that was kept if there is one.

@@ -1,6 +1,7 @@
 //! From raw settings to [`Config`], one small resolver for each section.
 
 mod access;
+mod admin;
 mod http;
 mod lifecycle;
 mod listen;
@@ -34,6 +35,7 @@ pub(crate) fn config(reader: &mut Reader) -> Option<Config> {
     let reuse_port = reader.switch("reuseport");
     let worker_threads = to_usize(reader.count("worker_threads"));
     let log = log(reader);
+    let admin = admin::admin(reader, &listeners, upstream.as_ref());
     if reader.report.faults.is_empty() {
         reader.report.warnings.append(&mut reader.cross_warnings);
     }
@@ -59,6 +61,7 @@ pub(crate) fn config(reader: &mut Reader) -> Option<Config> {
         reuse_port,
         worker_threads,
         log,
+        admin,
     })
 }
 
