@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::admin::{self, Admin, TokenError, TokenFile};
 use crate::config::{self, Config, Scheme};
-use crate::control::Control;
+use crate::control::{Control, Start};
 use crate::http::Proxy;
 use crate::inherit::Inherited;
 use crate::lifecycle::{Lifecycle, Stage};
@@ -97,7 +97,7 @@ impl<N: Net> Server<N> {
         inherited: &mut Inherited<N::Listener>,
     ) -> Result<Self, StartError> {
         let Surroundings { crypto, tls, max_connections, observer } = surroundings;
-        let settings = Settings::new(&net, config, &crypto, tls).await?;
+        let settings = Settings::new(&net, config, &crypto, tls, None, &observer).await?;
         // Those that name their port come first, so that one that takes any port takes none of theirs.
         let mut taken = |wanted: &config::Listener, exact: bool| {
             (exact == (wanted.addr.port() != 0)).then(|| inherited.take(wanted.scheme.as_str(), wanted.addr)).flatten()
@@ -123,8 +123,9 @@ impl<N: Net> Server<N> {
             None => None,
         };
         let proxy = Arc::new(Proxy::new(net, settings, observer));
-        let control = Control::new(Arc::clone(&proxy), config.reuse_port);
         let places = Places::new(config.max_connections.unwrap_or(max_connections));
+        let start = Start { config: config.clone(), crypto, max_connections };
+        let control = Control::new(Arc::clone(&proxy), places.clone(), start);
         let admin = admin.map(|((listener, addr), token)| BoundAdmin {
             listener,
             addr,

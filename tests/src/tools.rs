@@ -83,9 +83,25 @@ pub struct Tool {
 
 impl Tool {
     #[track_caller]
-    pub fn start(mut command: Command) -> Tool {
+    pub fn start(command: Command) -> Tool {
+        Tool::spawn(command, Stdio::null())
+    }
+
+    /// One that goes on until [`Tool::finish`].
+    #[track_caller]
+    pub fn start_until_told(command: Command) -> Tool {
+        Tool::spawn(command, Stdio::piped())
+    }
+
+    /// Ends its stdin: it is to come to an end.
+    pub fn finish(&mut self) {
+        self.child.stdin = None;
+    }
+
+    #[track_caller]
+    fn spawn(mut command: Command, stdin: Stdio) -> Tool {
         let name = format!("{command:?}");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = command.spawn().unwrap_or_else(|e| panic!("cannot start {name}: {e}"));
         let stdout = child.stdout.take().expect("piped");
         let (sender, lines) = channel();

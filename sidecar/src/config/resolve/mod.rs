@@ -33,6 +33,7 @@ pub(crate) fn config(reader: &mut Reader) -> Option<Config> {
     let drain = lifecycle::drain(reader, shutdown_grace);
     let handover = reader.one("handover", plain(lifecycle::socket_path));
     let reuse_port = reader.switch("reuseport");
+    let watch = reader.switch("watch");
     let worker_threads = to_usize(reader.count("worker_threads"));
     let log = log(reader);
     let admin = admin::admin(reader, &listeners, upstream.as_ref());
@@ -59,6 +60,7 @@ pub(crate) fn config(reader: &mut Reader) -> Option<Config> {
         hold,
         handover,
         reuse_port,
+        watch,
         worker_threads,
         log,
         admin,

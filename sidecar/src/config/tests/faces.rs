@@ -82,6 +82,7 @@ const OTHER: &[(&str, &str)] = &[
     ("reuseport", "on"),
     ("admin", "127.0.0.1:9901"),
     ("admin_token_file", "token"),
+    ("watch", "off"),
     ("worker_threads", "2"),
     ("log_format", "json"),
     ("log_level", "debug"),
