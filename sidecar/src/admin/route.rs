@@ -46,7 +46,7 @@ pub(super) static ROUTES: [Route; 13] = [
     route(Method::DELETE, "/sessions/{id}", CLOSE, Endpoint::CloseSession, "End one session"),
     route(Method::POST, "/sessions/{id}/close", CLOSE, Endpoint::CloseSession, "The same, for tools without DELETE"),
     route(Method::GET, "/config", &["format"], Endpoint::Config, "The settings in force and where each came from"),
-    route(Method::GET, "/upstreams", &[], Endpoint::Upstreams, "The app, as the sidecar finds it"),
+    route(Method::GET, "/upstreams", &[], Endpoint::Upstreams, "The upstreams, as the sidecar finds them"),
     route(Method::GET, "/drain", &[], Endpoint::DrainProgress, "How far the drain is"),
     route(Method::POST, "/drain", &["window"], Endpoint::Drain, "Drain; the process goes on"),
     route(Method::POST, "/quitquitquit", &[], Endpoint::Quit, "Stop in order, as SIGTERM does"),

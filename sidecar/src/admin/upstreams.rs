@@ -1,4 +1,4 @@
-//! The app, as the sidecar finds it.
+//! The upstreams, as the sidecar finds them.
 
 use http::StatusCode;
 use serde::Serialize;
@@ -6,14 +6,16 @@ use serde::Serialize;
 use super::Admin;
 use super::reply::{Answer, json};
 use crate::net::Net;
-use crate::upstream::Snapshot;
+use crate::upstream::{Held, Shown};
 
 #[derive(Serialize)]
 struct Upstreams {
-    upstreams: Vec<Snapshot>,
+    upstreams: Vec<Shown>,
+    /// `null` where upgrades do not wait for an app that is away.
+    hold: Option<Held>,
 }
 
 pub(super) fn show<N: Net>(admin: &Admin<N>) -> Answer {
     let settings = admin.control.proxy().settings();
-    json(StatusCode::OK, &Upstreams { upstreams: vec![settings.upstream.snapshot()] })
+    json(StatusCode::OK, &Upstreams { upstreams: settings.upstream.shown(), hold: settings.upstream.hold() })
 }

@@ -66,7 +66,7 @@ fn one(settings: &Settings, group: &'static str, key: &Key) -> Shown {
         return Shown { key: key.name, group, value, source: DEFAULT.to_owned() };
     };
     let value = match given.items.as_slice() {
-        [item] if !key.list => Value::One(revealed(key, &item.text)),
+        [item] if !key.list || key.mostly_one => Value::One(revealed(key, &item.text)),
         items => Value::List(items.iter().map(|item| revealed(key, &item.text)).collect()),
     };
     Shown { key: key.name, group, value, source: origin(&given.place) }

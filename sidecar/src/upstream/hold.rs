@@ -10,7 +10,8 @@ use std::time::Duration;
 use outrigger_shared::entropy::Entropy;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{DialError, Held, SendError};
+use super::shown::Held;
+use super::{DialError, SendError};
 use crate::config;
 
 /// From the first failure to the next dial; each further failure doubles it.

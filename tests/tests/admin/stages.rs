@@ -233,7 +233,7 @@ fn settings_and_the_app_are_shown() {
 
     let upstream = || sidecar.admin_json("GET", "/upstreams", 200)["upstreams"][0].clone();
     let before = upstream();
-    assert_eq!((&before["target"], &before["last_dial"]), (&json!(format!("http://{}", app.addr())), &Value::Null));
+    assert_eq!((&before["address"], &before["last_dial"]), (&json!(format!("http://{}", app.addr())), &Value::Null));
     sidecar.client().ask(&get("/", &[])).expect(200);
     let after = upstream();
     assert_eq!((&after["last_dial"]["ok"], &after["idle_connections"]), (&json!(true), &json!(1)), "{after}");

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::listen::is_at;
 use super::plain;
 use crate::config::parse::{self, Problem};
 use crate::config::reader::{Found, Reader};
@@ -9,7 +10,7 @@ use crate::config::{Admin, Listener, Target, Upstream};
 
 const PORT: u16 = 9900;
 
-pub(super) fn admin(reader: &mut Reader, listeners: &[Found<Listener>], upstream: Option<&Upstream>) -> Option<Admin> {
+pub(super) fn admin(reader: &mut Reader, listeners: &[Found<Listener>], upstreams: &[Upstream]) -> Option<Admin> {
     let addr = reader.value("admin", parse::or_word(plain(address)));
     let token_file = reader.path("admin_token_file");
     let Some(addr) = addr else {
@@ -22,19 +23,16 @@ pub(super) fn admin(reader: &mut Reader, listeners: &[Found<Listener>], upstream
             reader.report.fault(&reader.place("admin"), problem, "give one of the two another port, or `off` to admin");
         }
         // Its clients would be this very host to the admin API, and could change whatever they like.
-        if upstream.is_some_and(|upstream| leads_to(upstream, addr)) {
-            let problem = format!("{addr} is the admin API itself, so every client could change what it likes");
-            reader.report.fault(&reader.place("upstream"), problem, "give the app's port, or another one to `admin`");
+        for Upstream { target, written, .. } in upstreams {
+            let Target::Tcp { host, port } = target else { continue };
+            if is_at(addr, host, *port) {
+                let problem =
+                    format!("{host}:{port} is the admin API itself, so every client could change what it likes");
+                reader.report.fault(&written.0, problem, "give the app's port, or another one to `admin`");
+            }
         }
     }
     Some(Admin { addr, token_file })
-}
-
-fn leads_to(upstream: &Upstream, addr: SocketAddr) -> bool {
-    let Target::Tcp { host, port } = &upstream.target else { return false };
-    let ip = host.parse::<IpAddr>().ok();
-    let here = host == "localhost" || ip.is_some_and(|ip| ip.is_loopback() || ip.is_unspecified() || ip == addr.ip());
-    *port == addr.port() && here
 }
 
 fn address(text: &str) -> Result<SocketAddr, Problem> {
