@@ -188,11 +188,11 @@ impl<N: Net> Upstream<N> {
 
     /// The same, with what each has of its own; those that are only there for their sessions have nothing.
     pub(crate) fn shown(&self) -> Vec<Shown> {
-        let of = |snapshot: Snapshot| {
+        let of = |snapshot: &Snapshot| {
             let peer = self.peers.iter().find(|peer| !snapshot.retired && peer.name == snapshot.name);
             Shown::new(snapshot, peer.map_or(0, |peer| peer.pool.len()), peer.and_then(Peer::last_dial))
         };
-        self.snapshot().into_iter().map(of).collect()
+        self.snapshot().iter().map(of).collect()
     }
 
     /// The line of upgrades that wait; `None` where none would.

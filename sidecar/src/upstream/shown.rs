@@ -65,7 +65,7 @@ pub(super) struct Dialled {
 }
 
 impl Shown {
-    pub(super) fn new(snapshot: Snapshot, idle_connections: usize, last_dial: Option<LastDial>) -> Self {
+    pub(super) fn new(snapshot: &Snapshot, idle_connections: usize, last_dial: Option<LastDial>) -> Self {
         let seconds = |duration: Option<Duration>| duration.map(|duration| duration.as_secs_f64());
         Self {
             region: (!snapshot.region.is_empty()).then(|| snapshot.region.to_string()),
