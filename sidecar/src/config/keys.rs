@@ -75,10 +75,16 @@ const ADDRESSES: &[Key] = &[
 const CHOICE: &[Key] = &[
     Key::new(
         "upstream_check",
-        Kind::Choice(&["tcp", "off"]),
+        Kind::Choice(&["tcp", "http", "ws", "off"]),
         "tcp",
-        "How each of several upstreams is checked: `tcp` connects, which also measures how near it is. With `off` only \
-         connections for clients tell.",
+        "How each of several upstreams is checked: `tcp` connects, `http` asks for a path and wants 200 to 399, `ws` opens \
+         a session and wants a pong. With `off` only connections for clients tell.",
+    ),
+    Key::new(
+        "upstream_check_path",
+        Kind::Text("a path that begins with `/`", "PATH"),
+        "/",
+        "What `http` and `ws` checks ask for.",
     ),
     Key::new(
         "upstream_check_interval",
@@ -101,6 +107,21 @@ const CHOICE: &[Key] = &[
          taken off by chance.",
     ),
     Key::new("upstream_backoff_max", time(100 * MS, H), "30s", "The longest that becomes of it."),
+    Key::new(
+        "upstream_dial_rate",
+        Kind::Count { from: 1, to: 100_000 },
+        "off",
+        "Most connections dialled to each upstream in a second, also where there is only one; more wait in line, so that \
+         a herd of clients meets an app that can stand it.",
+    )
+    .words(OFF)
+    .example("100"),
+    Key::new(
+        "upstream_dial_queue",
+        Kind::Count { from: 0, to: 100_000 },
+        "1000",
+        "How many may wait so for each upstream; more get 503 with `Retry-After`.",
+    ),
 ];
 
 const TLS: &[Key] = &[
@@ -171,6 +192,17 @@ const UPSTREAM_TLS: &[Key] = &[
     )
     .aliases(&["proxy_ssl_name"])
     .unset("the upstream's host"),
+    Key::new(
+        "upstream_tls_cert",
+        Kind::Path,
+        "/etc/outrigger/sidecar.crt",
+        "PEM certificate chain, leaf first, that the sidecar shows to an app that asks for one.",
+    )
+    .aliases(&["proxy_ssl_certificate"])
+    .unset("none"),
+    Key::new("upstream_tls_key", Kind::Path, "/etc/outrigger/sidecar.key", "PEM private key of `upstream_tls_cert`.")
+        .aliases(&["proxy_ssl_certificate_key"])
+        .unset("none"),
     Key::new(
         "upstream_tls_verify",
         Kind::Switch,

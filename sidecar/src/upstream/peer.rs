@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use http::HeaderValue;
 use outrigger_shared::choose::PeerId;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -9,7 +10,7 @@ use rustls::pki_types::ServerName;
 use super::dial::Dialer;
 use super::pool::Pool;
 use super::shown::{Dialled, LastDial};
-use crate::config;
+use crate::config::{self, Target};
 
 /// An upstream as it is configured, with what was made of its files.
 pub(crate) struct Spec {
@@ -21,6 +22,8 @@ pub(crate) struct Spec {
 pub(super) struct Peer<N> {
     pub(super) id: PeerId,
     pub(super) name: Arc<str>,
+    /// What it is called in a `Host` header.
+    pub(super) authority: HeaderValue,
     pub(super) dialer: Dialer<N>,
     pub(super) pool: Arc<Pool>,
     /// The dial that ended last.
@@ -35,4 +38,13 @@ impl<N> Peer<N> {
     pub(super) fn last_dial(&self) -> Option<LastDial> {
         self.last_dial.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Dialled::show)
     }
+}
+
+/// `host:port` of the app; a Unix socket has none, so `localhost`, as curl and others say then.
+pub(crate) fn authority(target: &Target) -> HeaderValue {
+    let text = match target {
+        Target::Tcp { .. } => target.to_string(),
+        Target::Unix(_) => "localhost".to_owned(),
+    };
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("localhost"))
 }
