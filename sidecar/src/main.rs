@@ -78,6 +78,7 @@ fn run(config: &Config, warnings: &[Finding], shown: Vec<Shown>, source: Source,
             let (server, crypto) = start(config, given).await?;
             let control = Arc::clone(server.control());
             control.show_config(shown, &[]);
+            control.give_log(level.clone());
             if let Some(requests) = control.reloads().take_requests() {
                 let (net, config) = (*control.net(), config.clone());
                 let reloader = Reloader { source, control, crypto, level, config, files };
