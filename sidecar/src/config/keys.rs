@@ -18,10 +18,11 @@ const MIB: u64 = 1 << 20;
 
 const OFF: &[&str] = &["off"];
 const ADDRESS: &str = "`http://`, `https://` or `tls://` with an IP address and a port";
+const ADMIN_ADDRESS: &str = "an IP address with a port";
 const HEADER: &str = "`Name: value`";
 
 /// Every key, in the order of the reference.
-pub(crate) static GROUPS: [Group; 10] = [
+pub(crate) static GROUPS: [Group; 11] = [
     Group { title: "Addresses", keys: ADDRESSES },
     Group { title: "Several upstreams", keys: CHOICE },
     Group { title: "TLS with clients", keys: TLS },
@@ -31,6 +32,7 @@ pub(crate) static GROUPS: [Group; 10] = [
     Group { title: "WebSocket sessions", keys: SESSION },
     Group { title: "Access and headers", keys: ACCESS },
     Group { title: "Drain and restart", keys: LIFECYCLE },
+    Group { title: "Admin API", keys: ADMIN },
     Group { title: "Process", keys: PROCESS },
 ];
 
@@ -514,6 +516,25 @@ const LIFECYCLE: &[Key] = &[
         "on",
         "Whether the configuration is read again when its file, a certificate or a key changes, as on SIGHUP.",
     ),
+];
+
+const ADMIN: &[Key] = &[
+    Key::new(
+        "admin",
+        Kind::Text(ADMIN_ADDRESS, "ADDRESS"),
+        "127.0.0.1:9900",
+        "Where the admin API answers: probes, sessions, drain (docs/ADMIN.md). Whoever reaches it may read; changing \
+         something takes this very host, or `admin_token_file`. Port 0 lets the system pick.",
+    )
+    .words(OFF),
+    Key::new(
+        "admin_token_file",
+        Kind::Path,
+        "/etc/outrigger/admin-token",
+        "File with the token, 16 characters or more, that lets other hosts change something by `Authorization: Bearer`. \
+         It is read anew for each such request.",
+    )
+    .unset("none"),
 ];
 
 const PROCESS: &[Key] = &[

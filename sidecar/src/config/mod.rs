@@ -36,7 +36,7 @@ pub(crate) use self::file::read_text;
 pub use self::file::{parse_toml, plain_text};
 pub(crate) use self::key::Key;
 pub(crate) use self::keys::{GROUPS, all as all_keys};
-pub use self::print::effective;
+pub use self::print::{Shown, Value, effective, shown, toml};
 use self::reader::Reader;
 pub use self::reference::reference;
 pub use self::report::{Finding, Place, Report, did_you_mean};
@@ -148,6 +148,8 @@ pub struct Config {
     /// Threads that carry traffic; at least one.
     pub worker_threads: usize,
     pub log: Log,
+    /// `None` has no admin API.
+    pub admin: Option<Admin>,
 }
 
 /// One address that clients connect to.
@@ -523,6 +525,15 @@ pub struct ResponseHeaders {
     pub add: Vec<(HeaderName, HeaderValue)>,
     /// Put in place of what the app sent.
     pub set: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// The listener of the admin API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Port 0 lets the kernel pick.
+    pub addr: SocketAddr,
+    /// A file with the token that lets others than this host change something.
+    pub token_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

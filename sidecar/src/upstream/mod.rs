@@ -7,9 +7,10 @@ mod hold;
 mod peer;
 mod pool;
 mod routes;
+mod shown;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::header::HOST;
@@ -35,6 +36,8 @@ pub use pool::Lease;
 use pool::Pool;
 pub use routes::Routes;
 pub(crate) use routes::Way;
+use shown::Dialled;
+pub(crate) use shown::{Held, Shown};
 
 use crate::config::{self, Config};
 use crate::http::{BodyFault, Guard, RequestBody};
@@ -172,7 +175,7 @@ impl<N: Net> Upstream<N> {
                 tls_timeout: config.http.tls_handshake_timeout,
                 observer: Arc::clone(&observer),
             };
-            Peer { id, name: chosen.name, authority, dialer, pool }
+            Peer { id, name: chosen.name, authority, dialer, pool, last_dial: Mutex::default() }
         };
         let peers: Vec<_> = ids.into_iter().zip(specs.into_iter().zip(chosen)).map(peer).collect();
         let peers = Arc::new(peers);
@@ -205,6 +208,20 @@ impl<N: Net> Upstream<N> {
     /// What is known of the upstreams now.
     pub fn snapshot(&self) -> Vec<Snapshot> {
         self.board.snapshot()
+    }
+
+    /// The same, with what each has of its own; those that are only there for their sessions have nothing.
+    pub(crate) fn shown(&self) -> Vec<Shown> {
+        let of = |snapshot: &Snapshot| {
+            let peer = self.peers.iter().find(|peer| !snapshot.retired && peer.name == snapshot.name);
+            Shown::new(snapshot, peer.map_or(0, |peer| peer.pool.len()), peer.and_then(Peer::last_dial))
+        };
+        self.snapshot().iter().map(of).collect()
+    }
+
+    /// The line of upgrades that wait; `None` where none would.
+    pub(crate) fn hold(&self) -> Option<Held> {
+        self.hold.as_ref().map(Hold::snapshot)
     }
 
     /// What is known of the upstreams.
@@ -343,12 +360,14 @@ impl<N: Net> Upstream<N> {
                 // It was ejected in the meantime.
                 continue;
             }
+            let began = Instant::now();
             let dialled = if self.peers.len() == 1 {
                 peer.dialer.dial(client).await
             } else {
                 let late = || DialError::Timeout(self.limits.upgrade_timeout);
                 timeout_at(over, peer.dialer.dial(client)).await.unwrap_or_else(|_| Err(late()))
             };
+            peer.note(Dialled::new(began, &dialled));
             match dialled {
                 Ok((transport, took)) => return Ok(Found::Dialled(transport, dialling.connected(took))),
                 Err(error) => {

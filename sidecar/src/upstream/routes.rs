@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::board::Board;
-use super::{Snapshot, Upstream};
+use super::{Held, Shown, Snapshot, Upstream};
 use crate::config::{self, Route};
 use crate::net::Net;
 
@@ -63,6 +63,16 @@ impl<N: Net> Routes<N> {
     /// How many upgrades wait for an app now.
     pub fn held(&self) -> usize {
         self.sets.iter().map(|(_, upstream)| upstream.held()).sum()
+    }
+
+    /// All upstreams, for people, set by set.
+    pub(crate) fn shown(&self) -> Vec<Shown> {
+        self.sets.iter().flat_map(|(way, upstream)| upstream.shown().into_iter().map(|shown| shown.on(way))).collect()
+    }
+
+    /// The lines of upgrades that wait, as one; `None` where none would.
+    pub(crate) fn hold(&self) -> Option<Held> {
+        self.sets.iter().filter_map(|(_, upstream)| upstream.hold()).reduce(Held::and)
     }
 
     /// What is known of all upstreams now.

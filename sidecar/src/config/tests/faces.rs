@@ -98,6 +98,8 @@ const OTHER: &[(&str, &str)] = &[
     ("hold_max", "7"),
     ("handover", "/run/h.sock"),
     ("reuseport", "on"),
+    ("admin", "127.0.0.1:9901"),
+    ("admin_token_file", "token"),
     ("watch", "off"),
     ("worker_threads", "2"),
     ("log_format", "json"),
