@@ -133,36 +133,40 @@ pub(super) fn command() -> Command {
 
 /// What is done with reports and scenarios besides running them.
 fn of_reports() -> [Command; 3] {
-    [Command::new("merge").about("Join the reports of all parts of a sharded run").args([
+    [
+        Command::new("merge").about("Join the reports of all parts of a sharded run").args([
             path("reports").value_name("FILE|DIR").num_args(1..).required(true).help("What `--report` wrote"),
             json(),
             report(),
         ]),
-Command::new("compare").about("What got worse from one report to another").args([
-                path("one").required(true).value_name("A").help("What `--report` wrote: before"),
-                path("other").required(true).value_name("B").help("What `--report` wrote: now"),
-                Arg::new("threshold")
-                    .long("threshold")
-                    .value_name("[FIGURE=]N%")
-                    .action(ArgAction::Append)
-                    .value_parser(compare::threshold)
-                    .help("By how much a figure may get worse; repeat it for single ones [default: 5%]"),
-            ]),,
-Command::new("new")
-                .about("Write a commented scenario to begin with")
-                .after_help(NEW_EXAMPLES)
-                .args(new::args()),]
+        Command::new("compare").about("What got worse from one report to another").args([
+            path("one").required(true).value_name("A").help("What `--report` wrote: before"),
+            path("other").required(true).value_name("B").help("What `--report` wrote: now"),
+            Arg::new("threshold")
+                .long("threshold")
+                .value_name("[FIGURE=]N%")
+                .action(ArgAction::Append)
+                .value_parser(compare::threshold)
+                .help("By how much a figure may get worse; repeat it for single ones [default: 5%]"),
+        ]),
+        Command::new("new")
+            .about("Write a commented scenario to begin with")
+            .after_help(NEW_EXAMPLES)
+            .args(new::args()),
+    ]
 }
 
 fn for_shells() -> [Command; 2] {
-    [Command::new("completions")
-                .about("Print a completion script")
-                .after_help("Example:\n  outrigger-sim completions bash > /etc/bash_completion.d/outrigger-sim")
-                .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell))),,
-Command::new("man")
-                .about("Print a manual page")
-                .after_help("Example:\n  outrigger-sim man run > /usr/local/share/man/man1/outrigger-sim-run.1")
-                .arg(Arg::new("command").value_name("COMMAND").help("The one to tell about, instead of all")),]
+    [
+        Command::new("completions")
+            .about("Print a completion script")
+            .after_help("Example:\n  outrigger-sim completions bash > /etc/bash_completion.d/outrigger-sim")
+            .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell))),
+        Command::new("man")
+            .about("Print a manual page")
+            .after_help("Example:\n  outrigger-sim man run > /usr/local/share/man/man1/outrigger-sim-run.1")
+            .arg(Arg::new("command").value_name("COMMAND").help("The one to tell about, instead of all")),
+    ]
 }
 
 fn path(name: &'static str) -> Arg {
