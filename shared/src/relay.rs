@@ -23,6 +23,7 @@ mod receive;
 mod scanner;
 mod stats;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::close::{Cause, CloseCode, End, Side};
@@ -76,6 +77,16 @@ pub struct Relay {
     phase: Phase,
     lifetime_ends: Option<Micros>,
     pending_close: Option<PendingClose>,
+    /// What an operator wants to be read in the Close.
+    wording: Option<Box<str>>,
+    sampling: Option<Sampling>,
+}
+
+/// Which messages are told.
+#[derive(Clone, Copy, Debug)]
+struct Sampling {
+    one_in: NonZeroU32,
+    chance: Entropy,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -265,7 +276,7 @@ impl Relay {
 
     /// Ends the session in order: a Close to the client, and to the app when the client has answered. Waits for a quiet
     /// moment (messages complete both ways, no bytes for a short while), but not beyond `quiet_until`.
-    /// `cause` is `Drain`, `Lifetime` or `Shutdown`.
+    /// `cause` is `Drain`, `Lifetime`, `Shutdown` or `Operator`.
     pub fn close(
         &mut self,
         cause: Cause,
@@ -285,6 +296,17 @@ impl Relay {
                 self.close_if_quiet(now, events);
             }
         }
+    }
+
+    /// The reason in the Close of an end by `Operator`, in place of the usual words. Call before [`close`](Self::close);
+    /// at most [`MAX_CLOSE_REASON`](crate::frame::MAX_CLOSE_REASON) bytes of it are sent.
+    pub fn word_close(&mut self, reason: Box<str>) {
+        self.wording = Some(reason);
+    }
+
+    /// Whether the session is on its way to its end, or there.
+    pub fn is_closing(&self) -> bool {
+        self.pending_close.is_some() || !matches!(self.phase, Phase::Open)
     }
 
     /// What to do with the write half of that side once all pending bytes are flushed.
@@ -310,12 +332,38 @@ impl Relay {
         &self.half(from).stats
     }
 
+    /// Tells one in so many messages of each side, chosen by chance, as [`Event::Message`]. Has no other effect; call
+    /// before the first byte.
+    pub fn sample_messages(&mut self, one_in: NonZeroU32, seed: u64) {
+        self.sampling = Some(Sampling { one_in, chance: Entropy(seed) });
+        for side in Side::BOTH {
+            self.next_sample(side);
+        }
+    }
+
+    fn next_sample(&mut self, from: Side) {
+        let Some(Sampling { one_in, chance }) = &mut self.sampling else { return };
+        // Between 0 and twice the mean, so that nothing that keeps time with the messages is always or never met.
+        let gap = chance.up_to(2 * u64::from(one_in.get() - 1));
+        self.half_mut(from).scanner.sample_after(u32::try_from(gap).unwrap_or(u32::MAX));
+    }
+
     fn new(policy: Arc<Policy>, protocol: Protocol, mut entropy: Entropy, now: Micros) -> Self {
         let halves = Side::BOTH.map(|side| Half::new(side, &policy, now));
         let jitter = if protocol == Protocol::Raw { 0 } else { policy.lifetime_jitter_percent };
         let lifetime_ends =
             policy.max_lifetime.map(|lifetime| now + liveness::spread_lifetime(lifetime, jitter, &mut entropy));
-        Self { policy, protocol, entropy, halves, phase: Phase::Open, lifetime_ends, pending_close: None }
+        Self {
+            policy,
+            protocol,
+            entropy,
+            halves,
+            phase: Phase::Open,
+            lifetime_ends,
+            pending_close: None,
+            wording: None,
+            sampling: None,
+        }
     }
 
     fn half(&self, side: Side) -> &Half {

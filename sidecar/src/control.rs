@@ -1,15 +1,16 @@
 //! What can be asked of a running sidecar as a whole: to take a new configuration, to stop, or to leave its place to
 //! another process.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use outrigger_shared::close::Cause;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::config::Config;
-use crate::drain::{Drain, Plan};
+use crate::config::{Config, Shown};
+use crate::drain::{Drain, Plan, Progress};
 use crate::http::Proxy;
 use crate::lifecycle::{Lifecycle, Stage};
 use crate::listen::Places;
@@ -17,6 +18,7 @@ use crate::net::Net;
 use crate::registry::Closing;
 use crate::reload::{ReloadError, Reloads, needs_restart};
 use crate::settings::{Settings, SettingsError};
+use crate::telemetry::Level;
 use crate::telemetry::metrics::Now;
 use crate::tls::{Crypto, LoadError, ServerSide};
 
@@ -32,6 +34,11 @@ pub struct Control<N: Net> {
     /// The configuration in force. Held while another one is put in its place, so that this is done by one at a time.
     config: Mutex<Config>,
     reloads: Reloads,
+    /// There is one in the life of a process: who asks again hears of the one that is underway.
+    drain: std::sync::Mutex<Option<Arc<Drain>>>,
+    /// The configuration in force as people read it.
+    shown: ArcSwap<Vec<Shown>>,
+    log: OnceLock<Level>,
 }
 
 /// What the sidecar was started with, and goes on with until it ends.
@@ -45,7 +52,16 @@ pub(crate) struct Start {
 impl<N: Net> Control<N> {
     pub(crate) fn new(proxy: Arc<Proxy<N>>, places: Places, start: Start) -> Arc<Self> {
         let config = Mutex::new(start.config.clone());
-        Arc::new(Self { proxy, places, start, config, reloads: Reloads::default() })
+        Arc::new(Self {
+            proxy,
+            places,
+            start,
+            config,
+            reloads: Reloads::default(),
+            drain: std::sync::Mutex::default(),
+            shown: ArcSwap::default(),
+            log: OnceLock::new(),
+        })
     }
 
     /// The figures that nobody counts as they change.
@@ -54,12 +70,33 @@ impl<N: Net> Control<N> {
         Now {
             stage: self.lifecycle().stage(),
             connections: self.places.taken(),
-            held: vec![(upstream.name().to_owned(), upstream.held())],
+            held: (upstream.name().to_owned(), upstream.held()),
+            upstreams: upstream.snapshot(),
         }
     }
 
     pub fn lifecycle(&self) -> &Arc<Lifecycle> {
         self.proxy.lifecycle()
+    }
+
+    pub(crate) fn proxy(&self) -> &Arc<Proxy<N>> {
+        &self.proxy
+    }
+
+    /// Tells what the configuration in force looks like, apart from the keys that stay as they were.
+    pub fn show_config(&self, mut shown: Vec<Shown>, stay: &[&str]) {
+        let before = self.shown.load();
+        for one in shown.iter_mut().filter(|one| stay.contains(&one.key)) {
+            if let Some(stays) = before.iter().find(|stays| stays.key == one.key) {
+                one.clone_from(stays);
+            }
+        }
+        self.shown.store(Arc::new(shown));
+    }
+
+    /// The configuration in force, key by key; empty where nobody has told.
+    pub fn shown_config(&self) -> Arc<Vec<Shown>> {
+        self.shown.load_full()
     }
 
     pub fn net(&self) -> &N {
@@ -90,9 +127,8 @@ impl<N: Net> Control<N> {
         if let Some(wrong) = tls.as_ref().and_then(|tls| self.out_of_date(tls, before.tls.as_ref())) {
             return Err(SettingsError::from(wrong).into());
         }
-        let known = Some(&in_force.upstream.target);
-        let settings =
-            Settings::new(self.proxy.net(), config, &self.start.crypto, tls, known, self.proxy.observer()).await?;
+        let (net, crypto, observer) = (self.proxy.net(), &self.start.crypto, self.proxy.observer());
+        let settings = Settings::new(net, config, crypto, tls, Some(&before), observer).await?;
         self.proxy.put_into_force(settings);
         self.places.resize(config.max_connections.unwrap_or(self.start.max_connections));
         *in_force = config.clone();
@@ -101,6 +137,38 @@ impl<N: Net> Control<N> {
 
     fn out_of_date(&self, tls: &ServerSide, known: Option<&ServerSide>) -> Option<LoadError> {
         tls.out_of_date(self.proxy.net().wall_clock(), known).into_iter().next()
+    }
+
+    /// Gives the level of the log to whoever may change it. The first one holds.
+    pub fn give_log(&self, level: Level) {
+        let _ = self.log.set(level);
+    }
+
+    /// `None` where nobody has given it.
+    pub fn log(&self) -> Option<&Level> {
+        self.log.get()
+    }
+
+    /// Begins to drain without an end of the process, over `window` instead of the configured one if that is given.
+    /// Where a drain is underway it goes on as it is. `true` if this call began it.
+    pub fn drain(&self, window: Option<Option<Duration>>) -> bool {
+        let plan = self.proxy.settings().drain;
+        self.begin_drain(Plan { window: window.unwrap_or(plan.window), ..plan }).1
+    }
+
+    /// How far the drain is, if one has begun.
+    pub fn drain_progress(&self) -> Option<Progress> {
+        self.drain.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|drain| drain.progress())
+    }
+
+    fn begin_drain(&self, plan: Plan) -> (Arc<Drain>, bool) {
+        let mut drain = self.drain.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(drain) = &*drain {
+            return (Arc::clone(drain), false);
+        }
+        self.lifecycle().advance(Stage::Draining);
+        let begun = drain.insert(Drain::begin(self.proxy.net(), self.proxy.registry(), plan));
+        (Arc::clone(begun), true)
     }
 
     /// Another process has the listening sockets: none accepts here any more when this is done, and the process drains
@@ -139,8 +207,11 @@ impl<N: Net> Control<N> {
         let settings = self.proxy.settings();
         let (lifecycle, registry) = (self.lifecycle(), self.proxy.registry());
         let over = Instant::now() + patience;
-        lifecycle.advance(Stage::Draining);
-        Drain::begin(self.proxy.net(), registry, plan);
+        let (drain, begun) = self.begin_drain(plan);
+        if let Some(window) = plan.window.filter(|_| !begun) {
+            // It began when nobody waited for the end of the process yet.
+            drain.shorten(self.proxy.net(), Instant::now() + window);
+        }
         let patience = async {
             tokio::select! {
                 biased;

@@ -176,7 +176,9 @@ impl<S: Stream> Future for Drive<S> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         if !this.account.counts_traffic() {
-            return BUFFER.with_borrow_mut(|buffer| this.turn(cx, buffer));
+            let polled = BUFFER.with_borrow_mut(|buffer| this.turn(cx, buffer));
+            this.account.handle().note(&this.relay);
+            return polled;
         }
         // What a session has told of is nowhere kept: the difference that this turn makes is told.
         let before = Side::BOTH.map(|side| *this.relay.stats(side));
@@ -187,6 +189,7 @@ impl<S: Stream> Future for Drive<S> {
                 this.account.passed(side, &after.since(before));
             }
         }
+        this.account.handle().note(&this.relay);
         polled
     }
 }
@@ -227,6 +230,7 @@ impl<S: Stream> Drive<S> {
             for side in Side::BOTH {
                 self.push(cx, side, now);
             }
+            self.account.cut_segment(&self.relay);
             if self.relay.end().is_some() && self.all_out(now) {
                 for side in Side::BOTH {
                     self.tell_backpressure(side, false);
@@ -265,8 +269,8 @@ impl<S: Stream> Drive<S> {
 
     /// Sets the timer to the relay's deadline. `true` when the deadline is already there.
     fn arm(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(at) = self.relay.deadline() else { return false };
-        let at = self.epoch + Duration::from_micros(at.0);
+        let deadline = self.relay.deadline().map(|at| self.epoch + Duration::from_micros(at.0));
+        let Some(at) = deadline.into_iter().chain(self.account.segment_ends()).min() else { return false };
         // The deadline moves with every message. The timer is moved only when it has to ring earlier; when it rings
         // too early it is set again.
         if self.armed && !self.timer.is_elapsed() && at >= self.timer.deadline() {
@@ -287,7 +291,10 @@ impl<S: Stream> Drive<S> {
         if !self.account.handle().is_asked() {
             return;
         }
-        if let Some(Closing { cause, code, quiet_until }) = self.account.handle().hear() {
+        if let Some((Closing { cause, code, quiet_until }, wording)) = self.account.handle().hear() {
+            if let Some(wording) = wording {
+                self.relay.word_close(wording);
+            }
             let quiet_until = quiet_until.map(|until| self.micros(until));
             self.with_events(|relay, events| relay.close(cause, code, quiet_until, now, events));
             self.inject(cx, now);
@@ -345,6 +352,8 @@ impl<S: Stream> Drive<S> {
             match self.with_events(|relay, events| relay.receive(from, bytes, now, events)) {
                 Received::Forward(n) => {
                     self.send(cx, from.peer(), &bytes[..n], now);
+                    let waits = self.port(from.peer()).waiting() > 0;
+                    self.account.forwarded(waits);
                     bytes = &bytes[n..];
                 }
                 Received::Discard(n) => bytes = &bytes[n..],

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use clap_complete::Shell;
 
-use crate::config::{self, Config, FILE_VARIABLE, FileSource, Finding, ReadFile, Report, Sources, Target};
+use crate::config::{self, Config, FILE_VARIABLE, FileSource, Finding, ReadFile, Report, Shown, Sources};
 
 /// Exit code for wrong flags and wrong configuration; what goes wrong later is 1.
 pub const USAGE: u8 = 2;
@@ -37,6 +37,8 @@ pub enum Command {
     Run {
         config: Box<Config>,
         warnings: Vec<Finding>,
+        /// The configuration as people read it.
+        shown: Vec<Shown>,
     },
     Demo(Demo),
 }
@@ -95,12 +97,13 @@ fn run(matches: &ArgMatches, env: Vec<(String, String)>, read_file: ReadFile) ->
     let settings = Gathered::read(matches, env, read_file).map_err(|report| Exit::faults(&report))?;
     let resolved = config::resolve(&settings.sources(), Some(read_file));
     let (config, warnings) = resolved.map_err(|report| Exit::faults(&report))?;
-    Ok(Command::Run { config: Box::new(config), warnings })
+    let shown = config::shown(&settings.sources()).unwrap_or_default();
+    Ok(Command::Run { config: Box::new(config), warnings, shown })
 }
 
 fn check(matches: &ArgMatches, env: Vec<(String, String)>, read_file: ReadFile) -> Exit {
     match run(matches, env, read_file) {
-        Ok(Command::Run { config, warnings }) => {
+        Ok(Command::Run { config, warnings, .. }) => {
             Exit { code: 0, out: summary(&config), err: Report { faults: Vec::new(), warnings }.to_string() }
         }
         Ok(Command::Demo(_)) => unreachable!("run gives Run"),
@@ -114,13 +117,12 @@ fn summary(config: &Config) -> String {
         1 => "1 listener".to_owned(),
         count => format!("{count} listeners"),
     };
-    let scheme = if config.upstream.tls { "https" } else { "http" };
-    let upstream = match &config.upstream.target {
-        Target::Tcp { host, port } if host.contains(':') => format!("{scheme}://[{host}]:{port}"),
-        Target::Tcp { host, port } => format!("{scheme}://{host}:{port}"),
-        Target::Unix(path) => format!("unix:{}", path.display()),
+    let upstreams: Vec<String> = config.upstreams.iter().map(ToString::to_string).collect();
+    let upstreams = match upstreams.as_slice() {
+        [one] => format!("upstream {one}"),
+        several => format!("{} upstreams: {}", several.len(), several.join(", ")),
     };
-    format!("ok: {listeners}, upstream {upstream}\n")
+    format!("ok: {listeners}, {upstreams}\n")
 }
 
 /// What is missing is no fault here: the point is to see what there is.

@@ -31,7 +31,7 @@ fn exit(line: &str) -> Exit {
 
 fn run(env: &[(&str, &str)], line: &str) -> (Config, Vec<Finding>) {
     match parse_in(env, line) {
-        Ok(Command::Run { config, warnings }) => (*config, warnings),
+        Ok(Command::Run { config, warnings, .. }) => (*config, warnings),
         other => panic!("{line}: {other:?}"),
     }
 }

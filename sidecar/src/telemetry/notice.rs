@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use outrigger_shared::choose::Change;
 
 /// Something that belongs to no session.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +24,8 @@ pub enum Notice<'a> {
     Reused { upstream: &'a str },
     /// An upgrade that was to wait for the app does not, or not any longer; `why` is a short word.
     NotHeld { upstream: &'a str, why: &'static str },
+    /// One of several upstreams is ejected or well again, or new connections go elsewhere.
+    Upstream(&'a Change),
 }
 
 /// One request and its answer. Paths are without the query, which may hold secrets.
@@ -63,6 +66,8 @@ pub enum Fault {
     Timeout,
     /// It could not be reached for as long as upgrades wait for it.
     Away,
+    /// Too many wait for a connection to it.
+    Busy,
     /// Its answer is none, or not one to what was asked.
     BadAnswer,
     /// The client left before there was an answer.
@@ -70,7 +75,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::TooManyConnections,
         Self::BadRequest,
         Self::ForbiddenOrigin,
@@ -80,6 +85,7 @@ impl Fault {
         Self::Unreachable,
         Self::Timeout,
         Self::Away,
+        Self::Busy,
         Self::BadAnswer,
         Self::ClientLeft,
     ];
@@ -95,6 +101,7 @@ impl Fault {
             Self::Unreachable => "unreachable",
             Self::Timeout => "timeout",
             Self::Away => "away",
+            Self::Busy => "busy",
             Self::BadAnswer => "bad_answer",
             Self::ClientLeft => "client_left",
         }

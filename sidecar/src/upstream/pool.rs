@@ -8,6 +8,7 @@ use hyper::client::conn::http1::SendRequest;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use super::board::Seat;
 use crate::http::RequestBody;
 
 struct Idle {
@@ -45,6 +46,13 @@ impl Pool {
         idle.retain(|c| !c.sender.is_closed() && now.duration_since(c.since) < self.timeout);
         let at = idle.iter().rposition(|c| c.sender.is_ready())?;
         idle.remove(at).map(|c| c.sender)
+    }
+
+    /// Connections that wait now.
+    pub(super) fn len(&self) -> usize {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|c| !c.sender.is_closed());
+        idle.len()
     }
 
     fn put(&self, sender: SendRequest<RequestBody>) {
@@ -93,11 +101,17 @@ impl Drop for Pool {
 pub struct Lease {
     pool: Weak<Pool>,
     sender: SendRequest<RequestBody>,
+    seat: Seat,
 }
 
 impl Lease {
-    pub(super) fn new(pool: &Arc<Pool>, sender: SendRequest<RequestBody>) -> Self {
-        Self { pool: Arc::downgrade(pool), sender }
+    pub(super) fn new(pool: &Arc<Pool>, sender: SendRequest<RequestBody>, seat: Seat) -> Self {
+        Self { pool: Arc::downgrade(pool), sender, seat }
+    }
+
+    /// Where the connection leads.
+    pub(crate) fn seat(&self) -> &Seat {
+        &self.seat
     }
 
     /// The answer has come whole: the connection can be used again.

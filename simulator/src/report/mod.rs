@@ -5,13 +5,17 @@
 pub mod breakeven;
 mod broken;
 mod build;
+pub mod compare;
 pub mod costs;
+pub mod html;
+
 mod json;
 pub mod junit;
 pub mod markdown;
 pub mod merge;
 mod model;
 mod schema;
+pub mod story;
 pub mod table;
 
 pub use self::broken::{Broken, broken};

@@ -1,6 +1,7 @@
 //! From raw settings to [`Config`], one small resolver for each section.
 
 mod access;
+mod admin;
 mod http;
 mod lifecycle;
 mod listen;
@@ -18,9 +19,10 @@ use super::{Config, Log, LogFormat};
 pub(crate) fn config(reader: &mut Reader) -> Option<Config> {
     let listeners = listen::listeners(reader);
     let tls = listen::tls(reader, &listeners);
-    let upstream = upstream::upstream(reader);
-    listen::check_loop(reader, &listeners, upstream.as_ref());
-    let upstream_tls = upstream::tls(reader, upstream.as_ref());
+    let upstreams = upstream::upstreams(reader);
+    listen::check_loop(reader, &listeners, &upstreams);
+    let choice = upstream::choice(reader, &upstreams);
+    let upstream_tls = upstream::tls(reader, &upstreams);
     let http = http::limits(reader, &listeners);
     let dial = http::dial(reader);
     let hold = lifecycle::hold(reader);
@@ -35,6 +37,7 @@ pub(crate) fn config(reader: &mut Reader) -> Option<Config> {
     let watch = reader.switch("watch");
     let worker_threads = to_usize(reader.count("worker_threads"));
     let log = log(reader);
+    let admin = admin::admin(reader, &listeners, &upstreams);
     if reader.report.faults.is_empty() {
         reader.report.warnings.append(&mut reader.cross_warnings);
     }
@@ -44,7 +47,8 @@ pub(crate) fn config(reader: &mut Reader) -> Option<Config> {
     }
     Some(Config {
         listeners: listeners.into_iter().map(|found| found.value).collect(),
-        upstream: upstream?,
+        upstreams,
+        choice,
         tls,
         upstream_tls,
         http,
@@ -61,6 +65,7 @@ pub(crate) fn config(reader: &mut Reader) -> Option<Config> {
         watch,
         worker_threads,
         log,
+        admin,
     })
 }
 
