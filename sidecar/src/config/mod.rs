@@ -90,6 +90,15 @@ pub fn resolve_table(
     resolve_settings(&settings, read_file, report)
 }
 
+/// The admin API alone, for whoever wants to talk to it: what else is wrong in the sources is the sidecar's to say.
+pub fn resolve_admin(sources: &Sources, read_file: Option<ReadFile>) -> Result<Option<Admin>, Report> {
+    let mut report = Report::default();
+    let settings = Settings::read(sources, &mut report).ok_or_else(|| report.clone())?;
+    let mut reader = Reader::new(&settings, read_file, Report::default());
+    let admin = resolve::admin::admin(&mut reader, &[], &[]);
+    if reader.report.faults.is_empty() { Ok(admin) } else { Err(reader.report) }
+}
+
 /// Whether a key of this name or alias holds the path of a file.
 pub fn names_a_file(name: &str) -> bool {
     keys::find(name).is_some_and(|key| key.kind.is_path())

@@ -1,7 +1,7 @@
 //! From raw settings to [`Config`], one small resolver for each section.
 
 mod access;
-mod admin;
+pub(super) mod admin;
 mod http;
 mod lifecycle;
 mod listen;
