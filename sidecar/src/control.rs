@@ -81,6 +81,10 @@ impl<N: Net> Control<N> {
         }
         let known = Some(&in_force.upstream.target);
         let settings = Settings::new(self.proxy.net(), config, &self.start.crypto, tls, known).await?;
+        if self.lifecycle().stage() != Stage::Running {
+            // It has begun while a name was looked up, and goes by the settings of its beginning.
+            return Err(ReloadError::Stopping);
+        }
         self.proxy.put_into_force(settings);
         self.places.resize(config.max_connections.unwrap_or(self.start.max_connections));
         *in_force = config.clone();

@@ -9,6 +9,7 @@ pub mod demo;
 pub mod descriptors;
 mod drain;
 mod drive;
+pub mod files;
 pub mod handover;
 pub mod http;
 pub mod inherit;
