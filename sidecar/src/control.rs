@@ -17,6 +17,7 @@ use crate::net::Net;
 use crate::registry::Closing;
 use crate::reload::{ReloadError, Reloads, needs_restart};
 use crate::settings::{Settings, SettingsError};
+use crate::telemetry::metrics::Now;
 use crate::tls::{Crypto, LoadError, ServerSide};
 
 /// How long sessions have, once they were asked to close, on top of the time that both of their sides may take one after
@@ -45,6 +46,17 @@ impl<N: Net> Control<N> {
     pub(crate) fn new(proxy: Arc<Proxy<N>>, places: Places, start: Start) -> Arc<Self> {
         let config = Mutex::new(start.config.clone());
         Arc::new(Self { proxy, places, start, config, reloads: Reloads::default() })
+    }
+
+    /// The figures that nobody counts as they change.
+    pub fn now(&self) -> Now {
+        let upstream = &self.proxy.settings().upstream;
+        Now {
+            stage: self.lifecycle().stage(),
+            connections: self.places.taken(),
+            held: (upstream.name().to_owned(), upstream.held()),
+            upstreams: upstream.snapshot(),
+        }
     }
 
     pub fn lifecycle(&self) -> &Arc<Lifecycle> {
@@ -79,8 +91,8 @@ impl<N: Net> Control<N> {
         if let Some(wrong) = tls.as_ref().and_then(|tls| self.out_of_date(tls, before.tls.as_ref())) {
             return Err(SettingsError::from(wrong).into());
         }
-        let known = Some(&in_force.upstream.target);
-        let settings = Settings::new(self.proxy.net(), config, &self.start.crypto, tls, known).await?;
+        let (net, crypto, observer) = (self.proxy.net(), &self.start.crypto, self.proxy.observer());
+        let settings = Settings::new(net, config, crypto, tls, Some(&before), observer).await?;
         if self.lifecycle().stage() != Stage::Running {
             // It has begun while a name was looked up, and goes by the settings of its beginning.
             return Err(ReloadError::Stopping);

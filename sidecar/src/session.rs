@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outrigger_shared::close::{Cause, CloseCode};
+use outrigger_shared::close::{Cause, CloseCode, Side};
 use outrigger_shared::event::Event;
 use outrigger_shared::handshake::Negotiated;
 use outrigger_shared::limits::{self, Policy};
-use outrigger_shared::relay::{self, Relay};
+use outrigger_shared::relay::{self, Relay, Stats};
 use outrigger_shared::time::Micros;
 use tokio::time::Instant;
 
@@ -19,7 +19,9 @@ use crate::listen::Permit;
 use crate::net::Net;
 use crate::registry::{Handle, Registry};
 use crate::telemetry::Observer;
+use crate::telemetry::trace::SessionTrace;
 use crate::transport::Transport;
+use crate::upstream::Seat;
 
 /// Who a session is, for the account of it. Idle sessions hold this, so it is kept short.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ pub struct Who {
     pub path: Box<str>,
     /// The subprotocol agreed on.
     pub protocol: Option<Box<str>>,
+    /// The name of the upstream, where there are several.
+    pub upstream: Option<Arc<str>>,
 }
 
 /// Where a session's events go, and what lives as long as the session does.
@@ -41,8 +45,12 @@ pub(crate) struct Account {
     handle: Arc<Handle>,
     registry: Arc<Registry>,
     observer: Arc<dyn Observer>,
+    counts_traffic: bool,
+    /// Where the handshake was recorded.
+    trace: Option<Box<SessionTrace>>,
     /// How it ended, once it has.
     cause: Option<Cause>,
+    seat: Seat,
     _permit: Arc<Permit>,
     _live: Live,
 }
@@ -52,12 +60,15 @@ impl Account {
         who: Who,
         observer: Arc<dyn Observer>,
         registry: Arc<Registry>,
+        seat: Seat,
         permit: Arc<Permit>,
         live: Live,
+        trace: Option<Box<SessionTrace>>,
     ) -> Self {
         observer.event(&who, &Event::SessionOpened);
+        let counts_traffic = observer.counts_traffic();
         let handle = registry.enter(who, Instant::now());
-        Self { handle, registry, observer, cause: None, _permit: permit, _live: live }
+        Self { handle, registry, observer, counts_traffic, trace, cause: None, seat, _permit: permit, _live: live }
     }
 
     /// What others may ask of the session.
@@ -66,18 +77,65 @@ impl Account {
     }
 
     pub(crate) fn event(&mut self, event: Event) {
+        if let Some(trace) = &mut self.trace {
+            trace.event(&event);
+        }
         self.observer.event(self.handle.who(), &event);
+    }
+
+    /// What was read went to the other side's socket, or waits for it.
+    pub(crate) fn forwarded(&mut self, waits: bool) {
+        if let Some(trace) = &mut self.trace {
+            trace.forwarded(self.handle.who(), waits);
+        }
+    }
+
+    /// When [`Account::cut_segment`] has to be called, if nothing else happens before.
+    pub(crate) fn segment_ends(&self) -> Option<Instant> {
+        self.trace.as_ref().map(|trace| trace.segment_ends())
+    }
+
+    /// Ends the session's segment if it is long enough.
+    pub(crate) fn cut_segment(&mut self, relay: &Relay) {
+        if let Some(trace) = &mut self.trace
+            && trace.segment_ends() <= Instant::now()
+        {
+            trace.cut(self.handle.who(), relay);
+        }
+    }
+
+    /// Whether somebody wants to know what passes.
+    pub(crate) fn counts_traffic(&self) -> bool {
+        self.counts_traffic
+    }
+
+    /// What passed from a side since it was last told.
+    pub(crate) fn passed(&self, from: Side, passed: &Stats) {
+        self.observer.passed(from, passed);
     }
 
     /// The session is over and its counters are final.
     pub(crate) fn close(&mut self, relay: &Relay) {
         self.cause = relay.end().map(|end| end.cause);
+        if let Some(trace) = &mut self.trace {
+            trace.cut(self.handle.who(), relay);
+        }
+        let lost = |cause| {
+            use Cause::{Gone, KeepaliveLost, Reset, Stalled};
+            matches!(cause, KeepaliveLost(Side::App) | Gone(Side::App) | Reset(Side::App) | Stalled(Side::App))
+        };
+        if self.cause.is_some_and(lost) {
+            self.seat.suspect();
+        }
         self.observer.ended(self.handle.who(), self.handle.age(), relay);
     }
 }
 
 impl Drop for Account {
     fn drop(&mut self) {
+        if self.cause.is_none() {
+            self.observer.cut(self.handle.who());
+        }
         self.registry.leave(self.handle.who().id, self.cause);
     }
 }
@@ -109,7 +167,7 @@ pub(crate) fn spawn<N: Net>(
     let Setup { policy, kind, account } = setup;
     let epoch = account.handle().opened();
     let start = Micros::default();
-    let relay = match kind {
+    let mut relay = match kind {
         Kind::WebSocket(negotiated @ (Negotiated::Plain | Negotiated::PermessageDeflate)) => {
             let negotiated = relay::Negotiated { permessage_deflate: negotiated == Negotiated::PermessageDeflate };
             Relay::websocket(policy, negotiated, net.seed(), start)
@@ -117,6 +175,9 @@ pub(crate) fn spawn<N: Net>(
         // What an unknown extension does to frames cannot be checked, and must not be called a violation.
         Kind::WebSocket(Negotiated::Unknown) | Kind::Raw => Relay::raw(policy, start),
     };
+    if let Some((one_in, seed)) = account.trace.as_ref().and_then(|trace| trace.sampling()) {
+        relay.sample_messages(one_in, seed);
+    }
     // A task of its own: the one that shook hands holds room for hyper's state as long as it lives.
     net.spawn(Drive::new(client, app, relay, epoch, account));
 }

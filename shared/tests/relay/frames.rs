@@ -1,10 +1,12 @@
 //! What passes, and what RFC 6455 forbids.
 
+use std::num::NonZeroU32;
+
 use outrigger_shared::close::{Cause, End, Initiator, Side};
 use outrigger_shared::event::Event;
 use outrigger_shared::frame::Violation;
 use outrigger_shared::limits::Policy;
-use outrigger_shared::relay::{Negotiated, Relay};
+use outrigger_shared::relay::{Negotiated, Relay, SIZE_BOUNDS, Stats};
 
 use crate::driver::{Session, seconds};
 use crate::wire::{
@@ -18,7 +20,7 @@ const RSV1: u8 = 0x40;
 fn an_idle_session_is_small() {
     let size = size_of::<Relay>();
     println!("Relay: {size} bytes");
-    assert!(size <= 768, "{size} bytes");
+    assert!(size <= 864, "{size} bytes");
 }
 
 #[test]
@@ -43,7 +45,72 @@ fn frames_of_every_kind_pass_verbatim() {
         assert_eq!((stats.text, stats.binary, stats.fragments), (2, 2, 3));
         assert_eq!((stats.frames, stats.pings, stats.pongs), (8, 1, 1));
         assert_eq!((stats.bytes, stats.bytes_discarded), (stream.len() as u64, 0));
+        assert_eq!((stats.text_bytes, stats.binary_bytes), (5 + 5000, 5 + 200 + 70_000));
+        // Two of up to 128 bytes, one each of up to 8 KiB and 512 KiB.
+        assert_eq!(stats.sizes, [2, 0, 1, 0, 1, 0, 0]);
     }
+}
+
+#[test]
+fn messages_are_counted_by_size_and_a_class_holds_its_bound() {
+    let mut session = Session::new(Policy::default());
+    let mut before = Stats::default();
+    for (class, bound) in SIZE_BOUNDS.into_iter().enumerate() {
+        for (class, bytes) in [(class, bound), (class + 1, bound + 1)] {
+            session.feed(Side::App, &text(Side::App, &payload(usize::try_from(bytes).unwrap())));
+            let passed = session.stats(Side::App).since(&before);
+            assert_eq!((passed.sizes[class], passed.sizes.iter().sum::<u32>()), (1, 1), "{bytes} bytes");
+            assert_eq!((passed.text_bytes, passed.text), (bytes, 1));
+            before = session.stats(Side::App);
+        }
+    }
+}
+
+#[test]
+fn a_sample_of_messages_is_told_and_nothing_else_changes() {
+    const ONE_IN: u32 = 10;
+    let stream: Vec<u8> = (0..2000_usize)
+        .flat_map(|nth| match nth % 4 {
+            0 => frame(Side::Client, FIN | BINARY, &payload(200)),
+            1 => [
+                frame(Side::Client, TEXT, b"in "),
+                ping(Side::Client, b"x"),
+                frame(Side::Client, FIN | CONTINUATION, b"two"),
+            ]
+            .concat(),
+            _ => text(Side::Client, b"short"),
+        })
+        .collect();
+    let told = |step: usize| {
+        let mut session = Session::new(Policy::default());
+        session.relay.sample_messages(NonZeroU32::new(ONE_IN).unwrap(), 3);
+        for piece in stream.chunks(step) {
+            session.feed(Side::Client, piece);
+        }
+        assert_eq!(session.out[Side::App as usize], stream);
+        session.events
+    };
+    let events = told(stream.len());
+    let (mut binary, mut fragmented) = (0, 0);
+    for event in &events {
+        let Event::Message { from: Side::Client, message } = event else { panic!("{event:?}") };
+        let (bytes, frames) = match (message.binary, message.frames) {
+            (true, _) => (200, 1),
+            (false, 2) => (6, 2),
+            (false, _) => (5, 1),
+        };
+        assert_eq!((message.bytes, message.frames), (bytes, frames));
+        binary += u32::from(message.binary);
+        fragmented += u32::from(frames == 2);
+    }
+    // 200 are due; of each kind a quarter.
+    assert!((150..=250).contains(&events.len()), "{}", events.len());
+    assert!((25..=75).contains(&binary) && (25..=75).contains(&fragmented), "{binary}, {fragmented}");
+    assert_eq!(told(17), events);
+    let mut all = Session::new(Policy::default());
+    all.relay.sample_messages(NonZeroU32::MIN, 3);
+    all.feed(Side::Client, &stream);
+    assert_eq!(all.events.len(), 2000);
 }
 
 #[test]

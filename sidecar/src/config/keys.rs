@@ -18,12 +18,12 @@ const MIB: u64 = 1 << 20;
 
 const OFF: &[&str] = &["off"];
 const ADDRESS: &str = "`http://`, `https://` or `tls://` with an IP address and a port";
-const UPSTREAM: &str = "`HOST:PORT`, `http(s)://HOST:PORT`, `ws(s)://HOST:PORT` or `unix:/PATH`";
 const HEADER: &str = "`Name: value`";
 
 /// Every key, in the order of the reference.
-pub(crate) static GROUPS: [Group; 9] = [
+pub(crate) static GROUPS: [Group; 10] = [
     Group { title: "Addresses", keys: ADDRESSES },
+    Group { title: "Several upstreams", keys: CHOICE },
     Group { title: "TLS with clients", keys: TLS },
     Group { title: "TLS with the app", keys: UPSTREAM_TLS },
     Group { title: "HTTP", keys: HTTP },
@@ -57,14 +57,69 @@ const ADDRESSES: &[Key] = &[
          ends TLS and passes the bytes on as they are. Port 0 lets the system pick. `[::]` is IPv6 alone, as in nginx.",
     )
     .preset(&["http://0.0.0.0:8080"]),
-    Key::new(
+    Key::list(
         "upstream",
-        Kind::Text(UPSTREAM, "ADDRESS"),
+        Kind::Upstream,
         "localhost:3000",
         "The app. `https` and `wss` reach it over TLS. The path of a request goes through as it is, so none \
-         is given here.",
+         is given here. Of several, as in `wss://a.example;region=eu;priority=1;weight=5`, the lowest priority \
+         (0 to 1000, default 0) comes first, then the nearest region, then the fewest connections per weight (1 to 1000, \
+         default 1). In the file they can be `[[upstream]]` tables with `address` and the same names.",
     )
+    .mostly_one()
     .unset("required"),
+];
+
+const CHOICE: &[Key] = &[
+    Key::new(
+        "upstream_check",
+        Kind::Choice(&["tcp", "http", "ws", "off"]),
+        "tcp",
+        "How each of several upstreams is checked: `tcp` connects, `http` asks for a path and wants 200 to 399, `ws` opens \
+         a session and wants a pong. With `off` only connections for clients tell.",
+    ),
+    Key::new(
+        "upstream_check_path",
+        Kind::Text("a path that begins with `/`", "PATH"),
+        "/",
+        "What `http` and `ws` checks ask for.",
+    ),
+    Key::new(
+        "upstream_check_interval",
+        time(S, 10 * M),
+        "10s",
+        "From one check of an upstream to the next; a connection for a client counts as one.",
+    ),
+    Key::new(
+        "upstream_max_fails",
+        Kind::Count { from: 1, to: 100 },
+        "1",
+        "Failures to connect in a row after which one of several upstreams is ejected: new connections go to the others \
+         until it is well again.",
+    ),
+    Key::new(
+        "upstream_backoff",
+        time(100 * MS, 10 * M),
+        "1s",
+        "How long an ejected upstream is left alone before it is tried; each further failure doubles it. Up to half is \
+         taken off by chance.",
+    ),
+    Key::new("upstream_backoff_max", time(100 * MS, H), "30s", "The longest that becomes of it."),
+    Key::new(
+        "upstream_dial_rate",
+        Kind::Count { from: 1, to: 100_000 },
+        "off",
+        "Most connections dialled to each upstream in a second, also where there is only one; more wait in line, so that \
+         a herd of clients meets an app that can stand it.",
+    )
+    .words(OFF)
+    .example("100"),
+    Key::new(
+        "upstream_dial_queue",
+        Kind::Count { from: 0, to: 100_000 },
+        "1000",
+        "How many may wait so for each upstream; more get 503 with `Retry-After`.",
+    ),
 ];
 
 const TLS: &[Key] = &[
@@ -135,6 +190,17 @@ const UPSTREAM_TLS: &[Key] = &[
     )
     .aliases(&["proxy_ssl_name"])
     .unset("the upstream's host"),
+    Key::new(
+        "upstream_tls_cert",
+        Kind::Path,
+        "/etc/outrigger/sidecar.crt",
+        "PEM certificate chain, leaf first, that the sidecar shows to an app that asks for one.",
+    )
+    .aliases(&["proxy_ssl_certificate"])
+    .unset("none"),
+    Key::new("upstream_tls_key", Kind::Path, "/etc/outrigger/sidecar.key", "PEM private key of `upstream_tls_cert`.")
+        .aliases(&["proxy_ssl_certificate_key"])
+        .unset("none"),
     Key::new(
         "upstream_tls_verify",
         Kind::Switch,

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::header::{HOST, HeaderMap, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
-use http::{Method, Request, Response, StatusCode, Version, request};
+use http::header::{HOST, HeaderMap, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
+use http::{Method, Request, Response, StatusCode, Version, request, response};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -19,8 +19,9 @@ use super::body::{RequestBody, ResponseBody};
 use super::forward::{Sender, mark_upgrade, to_app, to_client};
 use super::guard::{Answering, Guard};
 use super::origin;
-use super::reply::{and_close, reply};
+use super::reply::{and_close, reply, retry_after};
 use super::serve::Connection;
+use super::watch::Watch;
 use crate::config::Inspect;
 use crate::lifecycle::{Lifecycle, Stage};
 use crate::listen::Permit;
@@ -28,9 +29,10 @@ use crate::net::{Net, Stream};
 use crate::registry::Registry;
 use crate::session::{self, Account, Kind, Who};
 use crate::settings::Settings;
-use crate::telemetry::Observer;
+use crate::telemetry::trace::{SessionTrace, Tracer};
+use crate::telemetry::{Fault, Observer};
 use crate::transport::Transport;
-use crate::upstream::SendError;
+use crate::upstream::{DialError, Seat, SendError};
 
 /// How long the orderly end of a connection may take that came to nothing.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -42,17 +44,19 @@ pub struct Proxy<N> {
     lifecycle: Arc<Lifecycle>,
     registry: Arc<Registry>,
     observer: Arc<dyn Observer>,
+    tracer: Option<Arc<Tracer>>,
     sessions: AtomicU64,
 }
 
 impl<N: Net> Proxy<N> {
-    pub(crate) fn new(net: N, settings: Settings<N>, observer: Arc<dyn Observer>) -> Self {
+    pub(crate) fn new(net: N, settings: Settings<N>, observer: Arc<dyn Observer>, tracer: Option<Arc<Tracer>>) -> Self {
         Self {
             net,
             settings: ArcSwap::from_pointee(settings),
             lifecycle: Lifecycle::new(),
             registry: Registry::new(),
             observer,
+            tracer,
             sessions: AtomicU64::new(1),
         }
     }
@@ -79,22 +83,42 @@ impl<N: Net> Proxy<N> {
         &self.net
     }
 
+    pub(crate) fn observer(&self) -> &Arc<dyn Observer> {
+        &self.observer
+    }
+
     /// Answers one request. Never fails: what goes wrong becomes an answer.
     pub(super) async fn handle(
+        &self,
+        request: Request<Incoming>,
+        connection: &Connection,
+        answering: &Arc<Answering>,
+    ) -> Response<ResponseBody> {
+        let mut watch = Watch::new(&request, connection, &self.observer, self.tracer.as_ref());
+        let Answer(response, fault) = self.answer(request, connection, answering, &mut watch).await;
+        watch.answer(response.status(), fault);
+        response.map(|body| body.watched(watch))
+    }
+
+    async fn answer(
         &self,
         mut request: Request<Incoming>,
         connection: &Connection,
         answering: &Arc<Answering>,
-    ) -> Response<ResponseBody> {
+        watch: &mut Watch,
+    ) -> Answer {
         let Some(permit) = &connection.permit else {
-            return and_close(self.refuse(StatusCode::SERVICE_UNAVAILABLE, "There are too many connections."));
+            let why = "There are too many connections.";
+            return self.refuse(Fault::TooManyConnections, StatusCode::SERVICE_UNAVAILABLE, why).and_close();
         };
         if *request.method() == Method::CONNECT {
-            return and_close(self.refuse(StatusCode::NOT_IMPLEMENTED, "This is no forward proxy."));
+            return self
+                .refuse(Fault::BadRequest, StatusCode::NOT_IMPLEMENTED, "This is no forward proxy.")
+                .and_close();
         }
         let settings = self.settings();
         if let Err(why) = settle_target(&mut request, &settings.authority) {
-            return and_close(self.refuse(StatusCode::BAD_REQUEST, why));
+            return self.refuse(Fault::BadRequest, StatusCode::BAD_REQUEST, why).and_close();
         }
         let on_upgrade = hyper::upgrade::on(&mut request);
         let (mut parts, body) = request.into_parts();
@@ -106,17 +130,24 @@ impl<N: Net> Proxy<N> {
             trusted: &settings.access.trusted_proxies,
         };
         match ask {
-            Ask::Refused(refusal) => and_close(self.refuse(refusal.status(), &sentence(&refusal))),
+            Ask::Refused(refusal) => {
+                watch.exchange.upgrade = true;
+                self.refuse(Fault::BadRequest, refusal.status(), &sentence(&refusal)).and_close()
+            }
             Ask::Plain => {
                 to_app(&mut parts, sender, || self.entropy());
-                self.forward(&settings, parts, body, answering).await
+                watch.asks(settings.upstream.name(), &mut parts.headers);
+                self.forward(&settings, parts, body, answering, watch).await
             }
             Ask::WebSocket { key } => {
+                watch.exchange.upgrade = true;
                 if !origin::allowed(settings.access.allowed_origins.as_deref(), &parts.headers) {
-                    return self.refuse(StatusCode::FORBIDDEN, "This origin may not open a session.");
+                    let why = "This origin may not open a session.";
+                    return self.refuse(Fault::ForbiddenOrigin, StatusCode::FORBIDDEN, why);
                 }
                 if self.lifecycle.refuses_sessions() {
-                    return and_close(self.refuse(StatusCode::SERVICE_UNAVAILABLE, "This server is shutting down."));
+                    let why = "This server is shutting down.";
+                    return self.refuse(Fault::Draining, StatusCode::SERVICE_UNAVAILABLE, why).and_close();
                 }
                 let who = Who {
                     id: self.sessions.fetch_add(1, Ordering::Relaxed),
@@ -125,11 +156,14 @@ impl<N: Net> Proxy<N> {
                     host,
                     path: parts.uri.path().into(),
                     protocol: None,
+                    upstream: None,
                 };
                 to_app(&mut parts, sender, || self.entropy());
                 mark_upgrade(&mut parts.headers);
+                watch.asks(settings.upstream.name(), &mut parts.headers);
                 let body = RequestBody::new(body, Some(0), settings.http.body_timeout, Arc::clone(answering));
-                self.upgrade(&settings, Request::from_parts(parts, body), on_upgrade, &key, who, permit).await
+                let opening = Opening { on_client: on_upgrade, key: &key, who, permit };
+                self.upgrade(&settings, Request::from_parts(parts, body), opening, watch).await
             }
         }
     }
@@ -141,23 +175,28 @@ impl<N: Net> Proxy<N> {
         parts: request::Parts,
         body: Incoming,
         answering: &Arc<Answering>,
-    ) -> Response<ResponseBody> {
+        watch: &mut Watch,
+    ) -> Answer {
         let announced = body.size_hint().lower();
         if settings.http.max_body.is_some_and(|max| announced > max) {
-            return and_close(
-                self.refuse(StatusCode::PAYLOAD_TOO_LARGE, "The request body is larger than is allowed."),
-            );
+            let why = "The request body is larger than is allowed.";
+            return self.refuse(Fault::TooLarge, StatusCode::PAYLOAD_TOO_LARGE, why).and_close();
         }
         let body = RequestBody::new(body, settings.http.max_body, settings.http.body_timeout, Arc::clone(answering));
-        match settings.upstream.send(Request::from_parts(parts, body)).await {
+        let answer = settings.upstream.send(Request::from_parts(parts, body)).await;
+        if let Ok((response, lease)) = &answer {
+            watch.answered(response.status(), settings.upstream.address_of(lease.seat()));
+        }
+        match answer {
             Err(error) => self.failed(&error),
             Ok((response, _)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                self.refuse(StatusCode::BAD_GATEWAY, "The app switched protocols without being asked.")
+                let why = "The app switched protocols without being asked.";
+                self.refuse(Fault::BadAnswer, StatusCode::BAD_GATEWAY, why)
             }
             Ok((response, lease)) => {
                 let (mut parts, body) = response.into_parts();
                 to_client(&mut parts);
-                Response::from_parts(parts, ResponseBody::app(body, settings.read_timeout, Some(lease)))
+                Answer::of_app(parts, ResponseBody::app(body, settings.read_timeout, Some(lease)))
             }
         }
     }
@@ -167,20 +206,22 @@ impl<N: Net> Proxy<N> {
         &self,
         settings: &Settings<N>,
         request: Request<RequestBody>,
-        on_client: OnUpgrade,
-        key: &[u8],
-        mut who: Who,
-        permit: &Arc<Permit>,
-    ) -> Response<ResponseBody> {
-        let mut response = match settings.upstream.open(request, self.lifecycle.reached(Stage::Draining)).await {
-            Ok(response) => response,
+        opening: Opening<'_>,
+        watch: &mut Watch,
+    ) -> Answer {
+        let Opening { on_client, key, mut who, permit } = opening;
+        let opened = settings.upstream.open(request, self.lifecycle.reached(Stage::Draining)).await;
+        let (mut response, seat) = match opened {
+            Ok(opened) => opened,
             Err(error) => return self.failed(&error),
         };
+        watch.answered(response.status(), settings.upstream.address_of(&seat));
+        who.upstream = settings.upstream.name_of(&seat);
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             // A refusal is passed on. The app's connection was opened for this and ends with it.
             let (mut parts, body) = response.into_parts();
             to_client(&mut parts);
-            return Response::from_parts(parts, ResponseBody::app(body, settings.read_timeout, None));
+            return Answer::of_app(parts, ResponseBody::app(body, settings.read_timeout, None));
         }
         let on_app = hyper::upgrade::on(&mut response);
         let (mut parts, _) = response.into_parts();
@@ -188,7 +229,7 @@ impl<N: Net> Proxy<N> {
             Ok(negotiated) => negotiated,
             Err(fault) => {
                 tracing::warn!(session = who.id, %fault, "the app's upgrade is not believed");
-                return self.refuse(StatusCode::BAD_GATEWAY, "The app gave no valid answer.");
+                return self.refuse(Fault::BadAnswer, StatusCode::BAD_GATEWAY, "The app gave no valid answer.");
             }
         };
         if negotiated == Negotiated::Unknown {
@@ -202,7 +243,7 @@ impl<N: Net> Proxy<N> {
             Inspect::Frames => Kind::WebSocket(negotiated),
             Inspect::Off => Kind::Raw,
         };
-        let setup = self.setup(settings, who, kind, permit);
+        let setup = self.setup(settings, who, kind, seat, permit, watch.session());
         let net = self.net.clone();
         self.net.spawn(async move {
             match (on_client.await, on_app.await) {
@@ -210,15 +251,15 @@ impl<N: Net> Proxy<N> {
                 (Err(error), _) | (_, Err(error)) => tracing::debug!(%error, "a peer left before its session began"),
             }
         });
-        Response::from_parts(parts, ResponseBody::empty())
+        Answer::of_app(parts, ResponseBody::empty())
     }
 
     /// A raw session on a `tls` listener, its dial included.
     pub(crate) async fn raw(&self, mut client: Transport<N::Stream>, connection: Connection) {
         let Some(permit) = &connection.permit else { return farewell(&mut client).await };
         let settings = self.settings();
-        let app = match settings.upstream.dial().await {
-            Ok(app) => app,
+        let (app, seat) = match settings.upstream.dial().await {
+            Ok(dialled) => dialled,
             Err(error) => {
                 let peer = connection.peer;
                 tracing::warn!(client = %peer, scheme = "tls", cause = "unreachable", reason = %error, "session refused");
@@ -232,28 +273,40 @@ impl<N: Net> Proxy<N> {
             host: Box::default(),
             path: Box::default(),
             protocol: None,
+            upstream: settings.upstream.name_of(&seat),
         };
-        let setup = self.setup(&settings, who, Kind::Raw, permit);
+        let setup = self.setup(&settings, who, Kind::Raw, seat, permit, None);
         session::spawn(&self.net, (client, Vec::new()), (app, Vec::new()), setup);
     }
 
-    fn setup(&self, settings: &Settings<N>, who: Who, kind: Kind, permit: &Arc<Permit>) -> session::Setup {
+    fn setup(
+        &self,
+        settings: &Settings<N>,
+        who: Who,
+        kind: Kind,
+        seat: Seat,
+        permit: &Arc<Permit>,
+        trace: Option<Box<SessionTrace>>,
+    ) -> session::Setup {
         let (observer, registry, permit) = (Arc::clone(&self.observer), Arc::clone(&self.registry), Arc::clone(permit));
-        let account = Account::new(who, observer, registry, permit, self.lifecycle.enter());
+        let account = Account::new(who, observer, registry, seat, permit, self.lifecycle.enter(), trace);
         session::Setup { policy: Arc::clone(&settings.policy), kind, account }
     }
 
-    fn refuse(&self, status: StatusCode, why: &str) -> Response<ResponseBody> {
-        reply(status, why, self.net.wall_clock())
+    fn refuse(&self, fault: Fault, status: StatusCode, why: &str) -> Answer {
+        Answer(reply(status, why, self.net.wall_clock()), Some(fault))
     }
 
-    fn failed(&self, error: &SendError) -> Response<ResponseBody> {
-        let response = self.refuse(error.status(), error.for_client());
+    fn failed(&self, error: &SendError) -> Answer {
+        let mut response = self.refuse(error.fault(), error.status(), error.for_client());
+        if let Some(wait) = error.retry_after() {
+            response.0.headers_mut().insert(RETRY_AFTER, retry_after(wait));
+        }
         match error {
             // The rest of the body is still to come and nobody will read it.
-            SendError::Body(_) => and_close(response),
+            SendError::Body(_) => response.and_close(),
             // There may be a thousand of them: the hold gives one account of all.
-            SendError::Held(_) => response,
+            SendError::Held(_) | SendError::Dial(DialError::Busy { .. }) => response,
             _ => {
                 tracing::warn!(status = error.status().as_u16(), %error, "the app gave no answer");
                 response
@@ -265,6 +318,27 @@ impl<N: Net> Proxy<N> {
         let mut bytes = [0; 24];
         self.net.entropy(&mut bytes);
         bytes
+    }
+}
+
+/// What an opening handshake brings along besides the request.
+struct Opening<'a> {
+    on_client: OnUpgrade,
+    key: &'a [u8],
+    who: Who,
+    permit: &'a Arc<Permit>,
+}
+
+/// An answer, and why it is not the app's, where it is not.
+struct Answer(Response<ResponseBody>, Option<Fault>);
+
+impl Answer {
+    fn of_app(parts: response::Parts, body: ResponseBody) -> Self {
+        Self(Response::from_parts(parts, body), None)
+    }
+
+    fn and_close(self) -> Self {
+        Self(and_close(self.0), self.1)
     }
 }
 
@@ -291,7 +365,7 @@ fn settle_target(request: &mut Request<Incoming>, app: &HeaderValue) -> Result<(
     Ok(())
 }
 
-fn header_text(headers: &HeaderMap, name: &http::HeaderName) -> Box<str> {
+pub(super) fn header_text(headers: &HeaderMap, name: &http::HeaderName) -> Box<str> {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().into()
 }
 

@@ -1,7 +1,10 @@
-//! The app: how it is dialled, and connections to it that are kept for the next request.
+//! The app: which of its upstreams is dialled, and connections that are kept for the next request.
 
+mod board;
+mod check;
 mod dial;
 mod hold;
+mod peer;
 mod pool;
 
 use std::io;
@@ -13,18 +16,25 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
-use tokio::time::{Instant, sleep_until, timeout};
+use outrigger_shared::choose::{self, PeerId, Policy};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
-pub use dial::{DialError, Dialer};
+pub(crate) use board::Board;
+pub use board::{Seat, Snapshot};
+use check::Checks;
+pub use dial::DialError;
+use dial::Dialer;
 use hold::Hold;
 pub use hold::HoldError;
+use peer::Peer;
+pub(crate) use peer::{Spec, authority};
 pub use pool::Lease;
 use pool::Pool;
 
 use crate::config;
 use crate::http::{BodyFault, Guard, RequestBody};
 use crate::net::Net;
+use crate::telemetry::{Fault, Notice, Observer};
 use crate::transport::Transport;
 
 /// Bytes that hyper may buffer of an answer; frames that the app sends right behind its 101 wait in there.
@@ -55,11 +65,35 @@ impl SendError {
                 StatusCode::GATEWAY_TIMEOUT
             }
             // Not 502: nothing is wrong that another attempt would not mend, and Retry-After goes with 503.
-            Self::Held(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Held(_) | Self::Dial(DialError::Busy { .. }) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Body(BodyFault::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body(BodyFault::ClientSilent) => StatusCode::REQUEST_TIMEOUT,
             Self::Body(_) => StatusCode::BAD_REQUEST,
             Self::Dial(_) | Self::Broken(_) => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    /// When it is worth to come back, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Dial(DialError::Busy { retry_after }) => Some(*retry_after),
+            _ => None,
+        }
+    }
+
+    /// Whose fault it was, as a label.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Dial(DialError::Timeout(_) | DialError::TlsTimeout(_)) | Self::NotTaken | Self::NoAnswer => {
+                Fault::Timeout
+            }
+            Self::Dial(DialError::Busy { .. }) => Fault::Busy,
+            Self::Dial(_) => Fault::Unreachable,
+            Self::Held(HoldError::Draining) => Fault::Draining,
+            Self::Held(_) => Fault::Away,
+            Self::Body(BodyFault::TooLarge) => Fault::TooLarge,
+            Self::Body(_) => Fault::RequestBody,
+            Self::Broken(_) => Fault::BadAnswer,
         }
     }
 
@@ -69,6 +103,7 @@ impl SendError {
             Self::Dial(DialError::Timeout(_) | DialError::TlsTimeout(_)) => {
                 "The app did not accept a connection in time."
             }
+            Self::Dial(DialError::Busy { .. }) => "Too many wait for the app at the moment.",
             Self::Dial(_) => "The app cannot be reached.",
             Self::Held(HoldError::Draining) => "This server is shutting down.",
             Self::Held(_) => "The app cannot be reached at the moment.",
@@ -82,36 +117,73 @@ impl SendError {
     }
 }
 
-/// The app behind the sidecar.
+/// The app behind the sidecar: one upstream, or several that can stand in for each other.
 pub struct Upstream<N> {
     net: N,
-    dialer: Dialer<N>,
+    /// In the order of the configuration; never empty.
+    peers: Arc<Vec<Peer<N>>>,
+    board: Arc<Board>,
     limits: config::Dial,
-    pool: Arc<Pool>,
     /// `None` where upgrades do not wait for an app that is away.
     hold: Option<Hold>,
+    observer: Arc<dyn Observer>,
 }
 
 impl<N: Net> Upstream<N> {
-    /// `tls` is given where the app is reached over TLS.
-    pub fn new(
+    /// `board` is what is known of the upstreams from before.
+    pub(crate) fn new(
         net: N,
-        target: config::Target,
-        tls: Option<(Arc<rustls::ClientConfig>, ServerName<'static>)>,
+        specs: Vec<Spec>,
+        board: Arc<Board>,
         tls_timeout: Duration,
         limits: config::Dial,
+        choice: &config::Choice,
         hold: Option<config::Hold>,
     ) -> Self {
-        let pool = Pool::new(limits.idle_connections, limits.idle_timeout);
-        net.spawn(Arc::clone(&pool).expire());
-        let dialer = Dialer { net: net.clone(), target, tls, connect_timeout: limits.connect_timeout, tls_timeout };
+        let observer = Arc::clone(board.observer());
+        let several = specs.len() > 1;
+        let chosen: Vec<_> = specs.iter().map(|spec| chooser_spec(&spec.config)).collect();
+        // Chance is only taken where there is a choice.
+        let seed = several.then(|| net.seed());
+        let (configured, ids) = board.configure(policy(choice, several), &chosen, seed);
+        let peer = |(id, (spec, chosen)): (PeerId, (Spec, choose::Spec))| {
+            let pool = Pool::new(limits.idle_connections, limits.idle_timeout);
+            net.spawn(Arc::clone(&pool).expire());
+            let authority = authority(&spec.config.target);
+            let Spec { config: config::Upstream { target, .. }, tls } = spec;
+            let dialer = Dialer {
+                net: net.clone(),
+                name: if several { chosen.name.to_string() } else { target.to_string() },
+                address: target.to_string(),
+                target,
+                tls,
+                connect_timeout: limits.connect_timeout,
+                tls_timeout,
+                observer: Arc::clone(&observer),
+            };
+            Peer { id, name: chosen.name, authority, dialer, pool }
+        };
+        let peers: Vec<_> = ids.into_iter().zip(specs.into_iter().zip(chosen)).map(peer).collect();
+        let peers = Arc::new(peers);
+        if let Some(how) = choice.check.as_ref().filter(|_| several) {
+            let checks = Checks { kind: how.kind.clone(), patience: limits.upgrade_timeout };
+            net.spawn(checks.run(net.clone(), Arc::clone(&board), Arc::downgrade(&peers), configured));
+        }
         let hold = hold.map(|limits| Hold::new(limits, net.seed()));
-        Self { net, dialer, limits, pool, hold }
+        Self { net, peers, board, limits, hold, observer }
     }
 
-    /// Whether the app's name resolves.
-    pub async fn check_name(&self) -> io::Result<()> {
-        self.dialer.addresses().await.map(drop)
+    /// The app as it is configured, for people: the only upstream without scheme and path, or `any` of several.
+    pub fn name(&self) -> &str {
+        match self.peers.as_slice() {
+            [only] => &only.dialer.name,
+            _ => "any",
+        }
+    }
+
+    /// Whether it is one of these that is there.
+    pub(crate) fn has(&self, target: &config::Target) -> bool {
+        self.peers.iter().any(|peer| peer.dialer.target == *target)
     }
 
     /// How many upgrades wait for the app now.
@@ -119,9 +191,34 @@ impl<N: Net> Upstream<N> {
         self.hold.as_ref().map_or(0, Hold::held)
     }
 
-    /// Opens a raw connection.
-    pub async fn dial(&self) -> Result<Transport<N::Stream>, DialError> {
-        self.dialer.dial().await
+    /// What is known of the upstreams now.
+    pub fn snapshot(&self) -> Vec<Snapshot> {
+        self.board.snapshot()
+    }
+
+    /// What is known of the upstreams.
+    pub(crate) fn board(&self) -> &Arc<Board> {
+        &self.board
+    }
+
+    /// The name of the upstream that a seat is at, where there are several.
+    pub(crate) fn name_of(&self, seat: &Seat) -> Option<Arc<str>> {
+        let several = self.peers.len() > 1;
+        several.then(|| self.peers.iter().find(|peer| peer.id == seat.peer()).map(|peer| Arc::clone(&peer.name)))?
+    }
+
+    /// Where the upstream is that a seat is at, for people: without scheme and path.
+    pub(crate) fn address_of(&self, seat: &Seat) -> &str {
+        let peer = self.peers.iter().find(|peer| peer.id == seat.peer());
+        peer.map_or_else(|| self.name(), |peer| &peer.dialer.address)
+    }
+
+    /// Opens a raw connection, to the first upstream that takes it.
+    pub async fn dial(&self) -> Result<(Transport<N::Stream>, Seat), DialError> {
+        self.first(|_| None::<Never>).await.map(|found| match found {
+            Found::Dialled(transport, seat) => (transport, seat),
+            Found::Kept(never, _) => match never {},
+        })
     }
 
     /// Sends an ordinary request, over a connection that was kept if there is one.
@@ -134,9 +231,9 @@ impl<N: Net> Upstream<N> {
     pub async fn send(&self, mut request: Request<RequestBody>) -> Result<(Response<Incoming>, Lease), SendError> {
         let upload = request.body().upload();
         loop {
-            let (mut sender, kept) = match self.pool.take() {
-                Some(sender) => (sender, true),
-                None => (self.connect(self.dial().await?).await?, false),
+            let (mut sender, seat, kept) = match self.first(|peer| peer.pool.take()).await? {
+                Found::Kept(sender, seat) => (sender, seat, true),
+                Found::Dialled(transport, seat) => (self.connect(transport).await?, seat, false),
             };
             let again = if kept { repeatable(&request) } else { None };
             let answer = sender.try_send_request(request);
@@ -152,21 +249,25 @@ impl<N: Net> Upstream<N> {
                         let now = upload.state();
                         // While the client has to send first, its own time limit runs.
                         if now.moved == before.moved && now.done == before.done && !now.awaited {
+                            seat.suspect();
                             return Err(if now.done { SendError::NoAnswer } else { SendError::NotTaken });
                         }
                     }
                 }
             };
             match outcome {
-                Ok(response) => return Ok((response, Lease::new(&self.pool, sender))),
+                Ok(response) => return Ok((response, Lease::new(self.pool_of(&seat), sender, seat))),
                 Err(mut failed) => {
                     let unsent = failed.take_message().filter(|_| kept);
                     let error = failed.into_error();
                     // A connection that closed before the first byte of an answer; anything later is an answer.
                     let unanswered = error.is_closed() || error.is_incomplete_message() || error.is_canceled();
                     let Some(once_more) = unsent.or(again.filter(|_| unanswered || is_io(&error))) else {
-                        let fault = upload.state().fault;
-                        return Err(fault.map_or(SendError::Broken(error), SendError::Body));
+                        let Some(fault) = upload.state().fault else {
+                            seat.suspect();
+                            return Err(SendError::Broken(error));
+                        };
+                        return Err(SendError::Body(fault));
                     };
                     request = once_more;
                 }
@@ -180,16 +281,86 @@ impl<N: Net> Upstream<N> {
         &self,
         request: Request<RequestBody>,
         draining: impl Future<Output = ()>,
-    ) -> Result<Response<Incoming>, SendError> {
-        let transport = match &self.hold {
-            Some(hold) => hold.connection(|| self.dial(), draining).await?,
+    ) -> Result<(Response<Incoming>, Seat), SendError> {
+        let (transport, seat) = match &self.hold {
+            Some(hold) => {
+                let outcome = hold.connection(|| self.dial(), draining).await;
+                if let Err(SendError::Held(why)) = &outcome {
+                    self.observer.notice(&Notice::NotHeld { upstream: self.name(), why: why.as_str() });
+                }
+                outcome?
+            }
             None => self.dial().await?,
         };
         let exchange = async {
             let mut sender = self.connect(transport).await?;
             sender.send_request(request).await.map_err(SendError::Broken)
         };
-        timeout(self.limits.upgrade_timeout, exchange).await.unwrap_or(Err(SendError::NoAnswer))
+        let outcome = timeout(self.limits.upgrade_timeout, exchange).await.unwrap_or(Err(SendError::NoAnswer));
+        outcome.inspect_err(|_| seat.suspect()).map(|response| (response, seat))
+    }
+
+    /// Tries the upstreams in their order: something of one that is there already, or a dial. Only what has failed
+    /// before a byte of a request was sent is tried again, and no longer than a handshake may take.
+    async fn first<T>(&self, kept: impl Fn(&Peer<N>) -> Option<T>) -> Result<Found<T, N>, DialError> {
+        let over = Instant::now() + self.limits.upgrade_timeout;
+        let mut passing = None;
+        let mut last = None;
+        for peer in self.order() {
+            let id = peer.id;
+            let was_well = self.board.is_well(id);
+            if let Some(kept) = kept(peer) {
+                self.observer.notice(&Notice::Reused { upstream: &peer.dialer.name });
+                return Ok(Found::Kept(kept, self.board.seat(id)));
+            }
+            let dialling = self.board.dial(id);
+            match dialling.wait(over.saturating_duration_since(Instant::now())) {
+                Ok(wait) => sleep_if_any(wait).await,
+                // The others are not for a herd that is too large for this one.
+                Err(retry_after) => return Err(DialError::Busy { retry_after }),
+            }
+            if self.peers.len() > 1 && !self.board.is_well(id) && was_well {
+                // It was ejected in the meantime.
+                continue;
+            }
+            let dialled = if self.peers.len() == 1 {
+                peer.dialer.dial().await
+            } else {
+                let late = || DialError::Timeout(self.limits.upgrade_timeout);
+                timeout_at(over, peer.dialer.dial()).await.unwrap_or_else(|_| Err(late()))
+            };
+            match dialled {
+                Ok((transport, took)) => return Ok(Found::Dialled(transport, dialling.connected(took))),
+                Err(error) => {
+                    if error.is_theirs() {
+                        dialling.failed();
+                    }
+                    if self.peers.len() > 1 {
+                        tracing::debug!(upstream = %peer.name, %error, "a dial failed");
+                    }
+                    let kind = if error.may_pass() { &mut passing } else { &mut last };
+                    *kind = Some(error);
+                }
+            }
+            if Instant::now() >= over {
+                break;
+            }
+        }
+        // One that may be there in a moment is worth waiting for.
+        Err(passing.or(last).unwrap_or(DialError::Timeout(self.limits.upgrade_timeout)))
+    }
+
+    /// The upstreams in the order in which they are tried.
+    fn order(&self) -> Vec<&Peer<N>> {
+        let order = self.board.order();
+        let known: Vec<_> = order.iter().filter_map(|id| self.peers.iter().find(|peer| peer.id == *id)).collect();
+        // A newer configuration may have replaced all of them while a request was underway.
+        if known.is_empty() { self.peers.iter().collect() } else { known }
+    }
+
+    fn pool_of(&self, seat: &Seat) -> &Arc<Pool> {
+        let peer = self.peers.iter().find(|peer| peer.id == seat.peer());
+        &peer.expect("the seat was taken at one of these").pool
     }
 
     /// Speaks HTTP over a connection that was dialled.
@@ -208,6 +379,44 @@ impl<N: Net> Upstream<N> {
             }
         });
         Ok(sender)
+    }
+}
+
+/// A timer is not free, and mostly there is nothing to wait for.
+async fn sleep_if_any(wait: Duration) {
+    if !wait.is_zero() {
+        sleep(wait).await;
+    }
+}
+
+/// What a request can go over.
+enum Found<T, N: Net> {
+    Kept(T, Seat),
+    Dialled(Transport<N::Stream>, Seat),
+}
+
+/// Nothing is kept for a connection that is to be raw.
+enum Never {}
+
+fn chooser_spec(upstream: &config::Upstream) -> choose::Spec {
+    choose::Spec {
+        name: upstream.name.as_str().into(),
+        address: upstream.to_string().into(),
+        region: upstream.region.as_str().into(),
+        priority: upstream.priority,
+        weight: upstream.weight,
+    }
+}
+
+/// The only upstream is never ejected: there is nobody to go to.
+pub(crate) fn policy(choice: &config::Choice, several: bool) -> Policy {
+    Policy {
+        fails: if several { choice.fails } else { u32::MAX },
+        backoff: choice.backoff,
+        backoff_max: choice.backoff_max,
+        check_every: choice.check.as_ref().filter(|_| several).map(|check| check.every),
+        checks_are_deeper: choice.check.as_ref().is_some_and(|check| check.kind != config::CheckKind::Tcp),
+        pace: choice.pace,
     }
 }
 

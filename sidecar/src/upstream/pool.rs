@@ -8,6 +8,7 @@ use hyper::client::conn::http1::SendRequest;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use super::board::Seat;
 use crate::http::RequestBody;
 
 struct Idle {
@@ -93,11 +94,17 @@ impl Drop for Pool {
 pub struct Lease {
     pool: Weak<Pool>,
     sender: SendRequest<RequestBody>,
+    seat: Seat,
 }
 
 impl Lease {
-    pub(super) fn new(pool: &Arc<Pool>, sender: SendRequest<RequestBody>) -> Self {
-        Self { pool: Arc::downgrade(pool), sender }
+    pub(super) fn new(pool: &Arc<Pool>, sender: SendRequest<RequestBody>, seat: Seat) -> Self {
+        Self { pool: Arc::downgrade(pool), sender, seat }
+    }
+
+    /// Where the connection leads.
+    pub(crate) fn seat(&self) -> &Seat {
+        &self.seat
     }
 
     /// The answer has come whole: the connection can be used again.

@@ -17,12 +17,24 @@ const BASE: &[(&str, &str)] = &[
     ("message_rate", "100/s"),
     ("max_lifetime", "1h"),
     ("hold", "10s"),
+    ("upstream_check", "http"),
+    ("upstream_dial_rate", "100"),
+    ("upstream_tls_cert", "side.crt"),
+    ("upstream_tls_key", "side.key"),
 ];
 
 /// For each key a value other than its default and than its [`BASE`].
 const OTHER: &[(&str, &str)] = &[
     ("listen", "tls://[::1]:0"),
     ("upstream", "wss://other:444"),
+    ("upstream_check", "off"),
+    ("upstream_check_path", "/health?deep"),
+    ("upstream_check_interval", "5s"),
+    ("upstream_max_fails", "3"),
+    ("upstream_backoff", "2s"),
+    ("upstream_backoff_max", "1m"),
+    ("upstream_dial_rate", "50"),
+    ("upstream_dial_queue", "7"),
     ("tls_cert", "b.crt"),
     ("tls_key", "b.key"),
     ("tls_client_auth", "required"),
@@ -32,6 +44,8 @@ const OTHER: &[(&str, &str)] = &[
     ("tls_handshake_timeout", "5s"),
     ("upstream_tls_ca", "app.pem"),
     ("upstream_tls_name", "app.internal"),
+    ("upstream_tls_cert", "s.crt"),
+    ("upstream_tls_key", "s.key"),
     ("upstream_tls_verify", "off"),
     ("client_header_timeout", "30s"),
     ("client_body_timeout", "30s"),
