@@ -129,6 +129,10 @@ impl<N: Net> Control<N> {
         }
         let (net, crypto, observer) = (self.proxy.net(), &self.start.crypto, self.proxy.observer());
         let settings = Settings::new(net, config, crypto, tls, Some(&before), observer).await?;
+        if self.lifecycle().stage() != Stage::Running {
+            // It has begun while a name was looked up, and goes by the settings of its beginning.
+            return Err(ReloadError::Stopping);
+        }
         self.proxy.put_into_force(settings);
         self.places.resize(config.max_connections.unwrap_or(self.start.max_connections));
         *in_force = config.clone();
