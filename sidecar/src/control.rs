@@ -66,7 +66,7 @@ impl<N: Net> Control<N> {
 
     /// The figures that nobody counts as they change.
     pub fn now(&self) -> Now {
-        let upstream = &self.proxy.settings().upstream;
+        let upstream = &self.proxy.settings().upstreams;
         Now {
             stage: self.lifecycle().stage(),
             connections: self.places.taken(),
