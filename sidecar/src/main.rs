@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use outrigger::cli::{self, Command};
+use outrigger::cli::{self, Command, Exit};
 use outrigger::config::{Config, Finding, Log, LogFormat};
 use outrigger::demo;
 use outrigger::descriptors::connections_that_fit;
@@ -27,13 +27,16 @@ fn main() -> ExitCode {
     match cli::parse(std::env::args_os(), env.clone(), &|path| std::fs::read(path)) {
         Ok(Command::Run { config, warnings }) => run(&config, &warnings, &env),
         Ok(Command::Demo(settings)) => demo(settings),
-        Err(exit) => {
-            // Both streams as they are: a closed pipe on the other end is no reason to panic.
-            let _ = io::Write::write_all(&mut io::stdout(), exit.out.as_bytes());
-            let _ = io::Write::write_all(&mut io::stderr(), exit.err.as_bytes());
-            ExitCode::from(exit.code)
-        }
+        Ok(Command::Manifests(manifests)) => leave(&outrigger::inject::files::run(&manifests, &mut io::stdin())),
+        Err(exit) => leave(&exit),
     }
+}
+
+fn leave(exit: &Exit) -> ExitCode {
+    // Both streams as they are: a closed pipe on the other end is no reason to panic.
+    let _ = io::Write::write_all(&mut io::stdout(), exit.out.as_bytes());
+    let _ = io::Write::write_all(&mut io::stderr(), exit.err.as_bytes());
+    ExitCode::from(exit.code)
 }
 
 /// Why there is nothing to run, as the person reads it, and the exit code.

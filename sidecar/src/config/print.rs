@@ -39,6 +39,7 @@ fn origin(place: &Place) -> String {
         Place::File { .. } => format!("from {place}"),
         Place::Variable(name) => format!("from the variable {name}"),
         Place::Flag(name) => format!("from the flag {name}"),
+        Place::Annotation(name) => format!("from the annotation {name}"),
         Place::Unset(_) => "the default".to_owned(),
     }
 }
