@@ -37,7 +37,7 @@ use crate::time::Micros;
 
 pub use closing::{FLUSH_LIMIT, LINGER};
 pub use liveness::{LIFETIME_GRACE, QUIET_MOMENT};
-pub use stats::Stats;
+pub use stats::{SIZE_BOUNDS, Stats};
 
 /// What the handshake agreed on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -1,16 +1,24 @@
-//! What can be asked of a running sidecar as a whole: to stop, or to leave its place to another process.
+//! What can be asked of a running sidecar as a whole: to take a new configuration, to stop, or to leave its place to
+//! another process.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use outrigger_shared::close::Cause;
+use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::config::Config;
 use crate::drain::{Drain, Plan};
 use crate::http::Proxy;
 use crate::lifecycle::{Lifecycle, Stage};
+use crate::listen::Places;
 use crate::net::Net;
 use crate::registry::Closing;
+use crate::reload::{ReloadError, Reloads, needs_restart};
+use crate::settings::{Settings, SettingsError};
+use crate::telemetry::metrics::Now;
+use crate::tls::{Crypto, LoadError, ServerSide};
 
 /// How long sessions have, once they were asked to close, on top of the time that both of their sides may take one after
 /// the other: the linger behind the Closes, and a turn to notice.
@@ -19,17 +27,80 @@ const CLOSING_MARGIN: Duration = Duration::from_secs(2);
 /// The handle of a running sidecar; clones of the `Arc` are the same sidecar.
 pub struct Control<N: Net> {
     proxy: Arc<Proxy<N>>,
-    /// Whether other processes may be bound to the same ports.
-    port_is_shared: bool,
+    places: Places,
+    start: Start,
+    /// The configuration in force. Held while another one is put in its place, so that this is done by one at a time.
+    config: Mutex<Config>,
+    reloads: Reloads,
+}
+
+/// What the sidecar was started with, and goes on with until it ends.
+pub(crate) struct Start {
+    pub(crate) config: Config,
+    pub(crate) crypto: Crypto,
+    /// How many connections there may be where a configuration leaves it open.
+    pub(crate) max_connections: usize,
 }
 
 impl<N: Net> Control<N> {
-    pub(crate) fn new(proxy: Arc<Proxy<N>>, port_is_shared: bool) -> Arc<Self> {
-        Arc::new(Self { proxy, port_is_shared })
+    pub(crate) fn new(proxy: Arc<Proxy<N>>, places: Places, start: Start) -> Arc<Self> {
+        let config = Mutex::new(start.config.clone());
+        Arc::new(Self { proxy, places, start, config, reloads: Reloads::default() })
+    }
+
+    /// The figures that nobody counts as they change.
+    pub fn now(&self) -> Now {
+        let upstream = &self.proxy.settings().upstream;
+        Now {
+            stage: self.lifecycle().stage(),
+            connections: self.places.taken(),
+            held: vec![(upstream.name().to_owned(), upstream.held())],
+        }
     }
 
     pub fn lifecycle(&self) -> &Arc<Lifecycle> {
         self.proxy.lifecycle()
+    }
+
+    pub fn net(&self) -> &N {
+        self.proxy.net()
+    }
+
+    /// The way to have the configuration read again.
+    pub fn reloads(&self) -> &Reloads {
+        &self.reloads
+    }
+
+    /// Puts another configuration in the place of the one in force: what begins from now on goes by it, and what has
+    /// begun keeps its own. All of it or, on an error, nothing. `tls` is what [`ServerSide::load`] made of its files.
+    ///
+    /// Says which settings stay as they were until the sidecar starts anew, though `config` has them otherwise.
+    pub async fn put_into_force(
+        &self,
+        config: &Config,
+        tls: Option<ServerSide>,
+    ) -> Result<Vec<&'static str>, ReloadError> {
+        let mut in_force = self.config.lock().await;
+        if self.lifecycle().stage() != Stage::Running {
+            return Err(ReloadError::Stopping);
+        }
+        let before = self.proxy.settings();
+        // The listeners stay, and some of them may need what the new configuration has no use for.
+        let tls = tls.or_else(|| before.tls.clone());
+        if let Some(wrong) = tls.as_ref().and_then(|tls| self.out_of_date(tls, before.tls.as_ref())) {
+            return Err(SettingsError::from(wrong).into());
+        }
+        let known = Some(&in_force.upstream.target);
+        let settings =
+            Settings::new(self.proxy.net(), config, &self.start.crypto, tls, known, self.proxy.observer()).await?;
+        self.proxy.put_into_force(settings);
+        self.places.resize(config.max_connections.unwrap_or(self.start.max_connections));
+        *in_force = config.clone();
+        Ok(needs_restart(&self.start.config, config))
+    }
+
+    fn out_of_date(&self, tls: &ServerSide, known: Option<&ServerSide>) -> Option<LoadError> {
+        tls.out_of_date(self.proxy.net().wall_clock(), known).into_iter().next()
     }
 
     /// Another process has the listening sockets: none accepts here any more when this is done, and the process drains
@@ -45,7 +116,7 @@ impl<N: Net> Control<N> {
         let settings = self.proxy.settings();
         let (grace, plan) = (settings.shutdown_grace, settings.drain);
         tracing::info!(live = self.lifecycle().live(), grace_s = grace.as_secs(), "stopping");
-        if self.port_is_shared {
+        if self.start.config.reuse_port {
             // Another process accepts at the same ports: sessions that it could have must not be refused here.
             self.lifecycle().succeed();
         }

@@ -175,7 +175,19 @@ impl<S: Stream> Future for Drive<S> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        BUFFER.with_borrow_mut(|buffer| this.turn(cx, buffer))
+        if !this.account.counts_traffic() {
+            return BUFFER.with_borrow_mut(|buffer| this.turn(cx, buffer));
+        }
+        // What a session has told of is nowhere kept: the difference that this turn makes is told.
+        let before = Side::BOTH.map(|side| *this.relay.stats(side));
+        let polled = BUFFER.with_borrow_mut(|buffer| this.turn(cx, buffer));
+        for side in Side::BOTH {
+            let (before, after) = (&before[side as usize], this.relay.stats(side));
+            if before != after {
+                this.account.passed(side, &after.since(before));
+            }
+        }
+        polled
     }
 }
 
@@ -216,6 +228,9 @@ impl<S: Stream> Drive<S> {
                 self.push(cx, side, now);
             }
             if self.relay.end().is_some() && self.all_out(now) {
+                for side in Side::BOTH {
+                    self.tell_backpressure(side, false);
+                }
                 self.account.close(&self.relay);
                 return Poll::Ready(());
             }

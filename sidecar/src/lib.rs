@@ -17,6 +17,7 @@ pub mod lifecycle;
 mod listen;
 pub mod net;
 pub mod registry;
+pub mod reload;
 pub mod server;
 pub mod session;
 pub mod settings;

@@ -18,6 +18,17 @@ pub enum Stage {
     Closing,
 }
 
+impl Stage {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Draining => "draining",
+            Self::Stopping => "stopping",
+            Self::Closing => "closing",
+        }
+    }
+}
+
 /// The stage of the process and the number of connections and sessions that live.
 #[derive(Debug)]
 pub struct Lifecycle {

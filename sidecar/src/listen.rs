@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::Scheme;
 use crate::http::{self, Connection, Proxy};
 use crate::lifecycle::{Live, Stage};
 use crate::net::{Listener as _, Net};
+use crate::telemetry::Notice;
 use crate::tls;
 use crate::transport::Transport;
 
@@ -43,6 +44,16 @@ impl Places {
     pub(crate) fn new(max_connections: usize) -> Self {
         let count = |limit| Arc::new(Count { taken: AtomicUsize::new(0), limit: AtomicUsize::new(limit) });
         Self { open: count(max_connections), turned_away: count(MAX_TURNED_AWAY) }
+    }
+
+    /// How many are taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.open.taken.load(Ordering::Relaxed)
+    }
+
+    /// Another limit. Who is there stays, also where there are more than that now.
+    pub(crate) fn resize(&self, max_connections: usize) {
+        self.open.limit.store(max_connections, Ordering::Relaxed);
     }
 }
 
@@ -99,8 +110,11 @@ pub(crate) async fn accept<N: Net>(bound: Bound<N::Listener>, proxy: Arc<Proxy<N
 
 /// Serves a connection as a task of its own, if there is room.
 fn take<N: Net>(proxy: &Arc<Proxy<N>>, places: &Places, scheme: Scheme, stream: N::Stream, peer: SocketAddr) {
+    let notice = |notice| proxy.observer().notice(&notice);
     let permit = places.open.take().map(Arc::new);
+    notice(Notice::Accepted { scheme: scheme.as_str() });
     let turned_away = if permit.is_none() {
+        notice(Notice::TurnedAway { scheme: scheme.as_str() });
         // Over both limits the connection is dropped at once: answering costs more than there is.
         let Some(place) = places.turned_away.take() else { return };
         tracing::warn!(client = %peer, "max_connections is reached");
@@ -126,7 +140,15 @@ async fn serve<N: Net>(proxy: Arc<Proxy<N>>, scheme: Scheme, stream: N::Stream, 
     let config = Arc::clone(if scheme == Scheme::Tls { &tls.raw } else { &tls.https });
     let handshake = tls::accept(stream, config);
     // Boxed: the handshake's buffers must not be room in a task that lives as long as its connection.
-    let stream = match timeout(settings.http.tls_handshake_timeout, Box::pin(handshake)).await {
+    let began = Instant::now();
+    let handshake = timeout(settings.http.tls_handshake_timeout, Box::pin(handshake)).await;
+    let result = match &handshake {
+        Ok(Ok(stream)) => Ok(stream.version_label()),
+        Ok(Err(_)) => Err("failed"),
+        Err(_) => Err("timeout"),
+    };
+    proxy.observer().notice(&Notice::TlsHandshake { result, took: began.elapsed() });
+    let stream = match handshake {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             tracing::debug!(client = %connection.peer, %error, "TLS handshake failed");

@@ -14,6 +14,8 @@ use outrigger::handover::{self, Claim, HandoverError, Offer};
 use outrigger::inherit::systemd::{self, ActivationError};
 use outrigger::inherit::{Inherited, Socket};
 use outrigger::net::{Listener as _, Net as _, TokioListener, TokioNet};
+use outrigger::reload::serve::Reloader;
+use outrigger::reload::source::{Files, Reading, Source};
 use outrigger::server::{Server, StartError, Surroundings};
 use outrigger::telemetry;
 use outrigger::tls::{Crypto, ServerSide};
@@ -23,9 +25,10 @@ use tokio::signal::unix::{SignalKind, signal};
 fn main() -> ExitCode {
     #[expect(clippy::disallowed_methods, reason = "the environment is read here, once")]
     let env = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-    let env: Vec<_> = env.collect();
-    match cli::parse(std::env::args_os(), env.clone(), &|path| std::fs::read(path)) {
-        Ok(Command::Run { config, warnings }) => run(&config, &warnings, &env),
+    let source = Source { args: std::env::args_os().collect(), env: env.collect() };
+    let Reading { command, files } = source.read();
+    match command {
+        Ok(Command::Run { config, warnings }) => run(&config, &warnings, source, files),
         Ok(Command::Demo(settings)) => demo(settings),
         Ok(Command::Manifests(manifests)) => leave(&outrigger::inject::files::run(&manifests, &mut io::stdin())),
         Err(exit) => leave(&exit),
@@ -66,16 +69,23 @@ impl From<io::Error> for Refusal {
     }
 }
 
-fn run(config: &Config, warnings: &[Finding], env: &[(String, String)]) -> ExitCode {
-    telemetry::init(config.log);
+fn run(config: &Config, warnings: &[Finding], source: Source, files: Files) -> ExitCode {
+    let level = telemetry::init(config.log);
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    let outcome = systemd::sockets(env, std::process::id()).map_err(Refusal::from).and_then(|given| {
+    let outcome = systemd::sockets(&source.env, std::process::id()).map_err(Refusal::from).and_then(|given| {
         let runtime = runtime(config.worker_threads)?;
         let outcome = runtime.block_on(async {
-            let (stop, hurry) = (interrupted(1)?, interrupted(2)?);
-            start(config, given).await?.run(stop, hurry).await;
+            let (stop, hurry, reload) = (interrupted(1)?, interrupted(2)?, signal(SignalKind::hangup())?);
+            let (server, crypto) = start(config, given).await?;
+            let control = Arc::clone(server.control());
+            if let Some(requests) = control.reloads().take_requests() {
+                let (net, config) = (*control.net(), config.clone());
+                let reloader = Reloader { source, control, crypto, level, config, files };
+                net.spawn(reloader.serve(requests, reload));
+            }
+            server.run(stop, hurry).await;
             Ok(())
         });
         // A name that is still being looked up is not waited for.
@@ -92,11 +102,14 @@ fn run(config: &Config, warnings: &[Finding], env: &[(String, String)]) -> ExitC
 }
 
 /// A server that is ready to run, its listeners those of the process before where there was one.
-async fn start(config: &Config, given: Vec<(SocketAddr, TcpListener)>) -> Result<Server<TokioNet>, Refusal> {
+async fn start(config: &Config, given: Vec<(SocketAddr, TcpListener)>) -> Result<(Server<TokioNet>, Crypto), Refusal> {
     let net = TokioNet { reuse_port: config.reuse_port };
     let crypto = Crypto::new(net);
     let tls =
         config.tls.as_ref().map(|files| ServerSide::load(files, &crypto)).transpose().map_err(StartError::from)?;
+    for wrong in tls.iter().flat_map(|tls| tls.out_of_date(net.wall_clock(), None)) {
+        tracing::warn!("{wrong}");
+    }
     let mut inherited = Inherited::none();
     for (addr, listener) in given {
         let listener = TokioListener::adopt(listener)?;
@@ -113,7 +126,7 @@ async fn start(config: &Config, given: Vec<(SocketAddr, TcpListener)>) -> Result
     }
     let max_connections = connections_that_fit();
     let observer = Arc::new(telemetry::Log);
-    let surroundings = Surroundings { crypto, tls, max_connections, observer };
+    let surroundings = Surroundings { crypto: crypto.clone(), tls, max_connections, observer };
     let server = Server::start_on(net, config, surroundings, &mut inherited).await?;
     systemd::all_taken(&inherited)?;
     for socket in inherited.left() {
@@ -130,7 +143,7 @@ async fn start(config: &Config, given: Vec<(SocketAddr, TcpListener)>) -> Result
         Some(Err(error)) => tracing::error!("{error}"),
         None => {}
     }
-    Ok(server)
+    Ok((server, crypto))
 }
 
 /// The listening sockets with their labels, for the next process.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::time::sleep;
 
 use crate::config::{self, Config, Scheme};
-use crate::control::Control;
+use crate::control::{Control, Start};
 use crate::http::Proxy;
 use crate::inherit::Inherited;
 use crate::lifecycle::{Lifecycle, Stage};
@@ -76,7 +76,7 @@ impl<N: Net> Server<N> {
         inherited: &mut Inherited<N::Listener>,
     ) -> Result<Self, StartError> {
         let Surroundings { crypto, tls, max_connections, observer } = surroundings;
-        let settings = Settings::new(&net, config, &crypto, tls).await?;
+        let settings = Settings::new(&net, config, &crypto, tls, None, &observer).await?;
         // Those that name their port come first, so that one that takes any port takes none of theirs.
         let mut taken = |wanted: &config::Listener, exact: bool| {
             (exact == (wanted.addr.port() != 0)).then(|| inherited.take(wanted.scheme.as_str(), wanted.addr)).flatten()
@@ -98,8 +98,9 @@ impl<N: Net> Server<N> {
             bound.push(Bound { scheme: wanted.scheme, listener, shared });
         }
         let proxy = Arc::new(Proxy::new(net, settings, observer));
-        let control = Control::new(Arc::clone(&proxy), config.reuse_port);
         let places = Places::new(config.max_connections.unwrap_or(max_connections));
+        let start = Start { config: config.clone(), crypto, max_connections };
+        let control = Control::new(Arc::clone(&proxy), places.clone(), start);
         Ok(Self { proxy, control, bound, addresses, places })
     }
 

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outrigger_shared::close::{Cause, CloseCode};
+use outrigger_shared::close::{Cause, CloseCode, Side};
 use outrigger_shared::event::Event;
 use outrigger_shared::handshake::Negotiated;
 use outrigger_shared::limits::{self, Policy};
-use outrigger_shared::relay::{self, Relay};
+use outrigger_shared::relay::{self, Relay, Stats};
 use outrigger_shared::time::Micros;
 use tokio::time::Instant;
 
@@ -41,6 +41,7 @@ pub(crate) struct Account {
     handle: Arc<Handle>,
     registry: Arc<Registry>,
     observer: Arc<dyn Observer>,
+    counts_traffic: bool,
     /// How it ended, once it has.
     cause: Option<Cause>,
     _permit: Arc<Permit>,
@@ -56,8 +57,9 @@ impl Account {
         live: Live,
     ) -> Self {
         observer.event(&who, &Event::SessionOpened);
+        let counts_traffic = observer.counts_traffic();
         let handle = registry.enter(who, Instant::now());
-        Self { handle, registry, observer, cause: None, _permit: permit, _live: live }
+        Self { handle, registry, observer, counts_traffic, cause: None, _permit: permit, _live: live }
     }
 
     /// What others may ask of the session.
@@ -69,6 +71,16 @@ impl Account {
         self.observer.event(self.handle.who(), &event);
     }
 
+    /// Whether somebody wants to know what passes.
+    pub(crate) fn counts_traffic(&self) -> bool {
+        self.counts_traffic
+    }
+
+    /// What passed from a side since it was last told.
+    pub(crate) fn passed(&self, from: Side, passed: &Stats) {
+        self.observer.passed(from, passed);
+    }
+
     /// The session is over and its counters are final.
     pub(crate) fn close(&mut self, relay: &Relay) {
         self.cause = relay.end().map(|end| end.cause);
@@ -78,6 +90,9 @@ impl Account {
 
 impl Drop for Account {
     fn drop(&mut self) {
+        if self.cause.is_none() {
+            self.observer.cut(self.handle.who());
+        }
         self.registry.leave(self.handle.who().id, self.cause);
     }
 }

@@ -14,6 +14,7 @@ use crate::config::{self, Access, Config, HttpLimits, Inspect, ResponseHeaders, 
 use crate::drain;
 use crate::net::Net;
 use crate::session;
+use crate::telemetry::Observer;
 use crate::tls::{self, Crypto, LoadError, ServerSide};
 use crate::upstream::Upstream;
 
@@ -58,12 +59,15 @@ pub struct Settings<N> {
 }
 
 impl<N: Net> Settings<N> {
-    /// Looks the app's name up once, to see whether it is right.
+    /// Looks the app's name up once, to see whether it is right; but not that of `known`, which has been looked up
+    /// before, and may be out of reach just now.
     pub(crate) async fn new(
         net: &N,
         config: &Config,
         crypto: &Crypto,
         tls: Option<ServerSide>,
+        known: Option<&Target>,
+        observer: &Arc<dyn Observer>,
     ) -> Result<Self, SettingsError> {
         let upstream_tls = upstream_tls(config, crypto)?;
         let upstream = Upstream::new(
@@ -73,8 +77,11 @@ impl<N: Net> Settings<N> {
             config.http.tls_handshake_timeout,
             config.dial.clone(),
             config.hold,
+            Arc::clone(observer),
         );
-        if let Target::Tcp { host, .. } = &config.upstream.target {
+        if let Target::Tcp { host, .. } = &config.upstream.target
+            && known != Some(&config.upstream.target)
+        {
             let check = timeout(config.dial.connect_timeout, upstream.check_name()).await;
             let found = check.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
             found.map_err(|why| SettingsError::Resolve { host: host.clone(), why })?;
@@ -118,8 +125,7 @@ fn upstream_tls(
 /// `host:port` of the app; a Unix socket has none, so `localhost`, as curl and others say then.
 fn authority(target: &Target) -> HeaderValue {
     let text = match target {
-        Target::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
-        Target::Tcp { host, port } => format!("{host}:{port}"),
+        Target::Tcp { .. } => target.to_string(),
         Target::Unix(_) => "localhost".to_owned(),
     };
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("localhost"))

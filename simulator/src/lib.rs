@@ -15,6 +15,7 @@ pub mod fault;
 pub mod history;
 pub mod middlebox;
 pub mod net;
+pub mod report;
 pub mod rng;
 pub mod scenario;
 pub mod wan;

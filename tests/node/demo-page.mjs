@@ -1,21 +1,10 @@
 // Opens the demo page in Chromium. argv: URL, path of Chromium. Prints what the page shows once it is under way.
-import { chromium } from "playwright-core";
+import { launch } from "./browser.mjs";
 import { print } from "./lib.mjs";
 
 const [url, executablePath] = process.argv.slice(2);
 const WAIT = { timeout: 60_000 };
-const browser = await chromium.launch({
-  executablePath,
-  args: [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-  ],
-});
+const browser = await launch(executablePath);
 const page = await browser.newPage({ ignoreHTTPSErrors: true, viewport: { width: 390, height: 844 } });
 const errors = [];
 page.on("console", (message) => message.type() === "error" && errors.push(message.text()));

@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, geteuid, kill_process};
 use serde_json::Value;
 
 use crate::certs::Identity;
@@ -141,9 +141,24 @@ impl Launch {
         self
     }
 
+    /// Takes the right from it to read what its owner may not read, where this process has it.
+    pub fn without_override(mut self) -> Launch {
+        if geteuid().is_root() {
+            let mut setpriv = Command::new("setpriv");
+            setpriv.args(["--bounding-set", "-dac_override,-dac_read_search"]);
+            self.run_by(setpriv);
+        }
+        self
+    }
+
     /// Writes a file beside the process, and gives its path.
     pub fn file(&self, name: &str, content: &str) -> String {
         self.scratch.write(name, content)
+    }
+
+    /// The folder that the process will run in.
+    pub fn dir(&self) -> &Path {
+        self.scratch.dir()
     }
 
     /// Starts it and waits until every listener is up.
@@ -179,15 +194,22 @@ impl Launch {
         let Some(descriptor) = self.inherited.take() else { return };
         let mut shell = Command::new("sh");
         let script = "exec 3<&0 </dev/null; LISTEN_FDS=${LISTEN_FDS-1} LISTEN_PID=${LISTEN_PID-$$} exec \"$0\" \"$@\"";
-        shell.args(["-c", script]).arg(self.command.get_program()).args(self.command.get_args());
+        shell.args(["-c", script]);
+        self.run_by(shell);
+        self.command.stdin(descriptor);
+    }
+
+    /// Has this program, with its arguments so far, become the sidecar.
+    fn run_by(&mut self, mut program: Command) {
+        program.arg(self.command.get_program()).args(self.command.get_args());
         for (name, value) in self.command.get_envs() {
             match value {
-                Some(value) => shell.env(name, value),
-                None => shell.env_remove(name),
+                Some(value) => program.env(name, value),
+                None => program.env_remove(name),
             };
         }
-        shell.current_dir(self.scratch.dir()).stdin(descriptor);
-        self.command = shell;
+        program.current_dir(self.scratch.dir()).stdin(Stdio::null());
+        self.command = program;
     }
 
     fn with_certificate(mut self) -> Launch {
@@ -257,6 +279,11 @@ impl Sidecar {
     /// The signing certificate as a file, for other people's clients.
     pub fn authority_file(&self) -> String {
         self.scratch.write("authority.pem", &self.authority().pem())
+    }
+
+    /// The folder that the process runs in.
+    pub fn folder(&self) -> &Scratch {
+        &self.scratch
     }
 
     /// Waits for a line of the log.

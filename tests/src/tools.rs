@@ -45,6 +45,16 @@ pub fn python(script: &str) -> Option<Command> {
     Some(command)
 }
 
+/// The same for a script that needs this package besides the first ones.
+pub fn python_package(script: &str, package: &str) -> Option<Command> {
+    let command = python(script)?;
+    let packages = std::fs::read_dir(folder().join(".venv/lib")).ok()?.filter_map(Result::ok);
+    if !packages.into_iter().any(|python| python.path().join("site-packages").join(package).is_dir()) {
+        return missing(&format!("{package} is not installed in tests/.venv"));
+    }
+    Some(command)
+}
+
 /// The same for curl, which fails on an HTTP error only when told to.
 pub fn curl() -> Option<Command> {
     let mut command = Command::new(on_path("curl").or_else(|| missing("curl is not installed"))?);
@@ -83,9 +93,25 @@ pub struct Tool {
 
 impl Tool {
     #[track_caller]
-    pub fn start(mut command: Command) -> Tool {
+    pub fn start(command: Command) -> Tool {
+        Tool::spawn(command, Stdio::null())
+    }
+
+    /// One that goes on until [`Tool::finish`].
+    #[track_caller]
+    pub fn start_until_told(command: Command) -> Tool {
+        Tool::spawn(command, Stdio::piped())
+    }
+
+    /// Ends its stdin: it is to come to an end.
+    pub fn finish(&mut self) {
+        self.child.stdin = None;
+    }
+
+    #[track_caller]
+    fn spawn(mut command: Command, stdin: Stdio) -> Tool {
         let name = format!("{command:?}");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = command.spawn().unwrap_or_else(|e| panic!("cannot start {name}: {e}"));
         let stdout = child.stdout.take().expect("piped");
         let (sender, lines) = channel();

@@ -3,7 +3,7 @@
 use crate::close::Side;
 use crate::frame::{FIN, HOLD_LIMIT, Header, LENGTH, MASK, MAX_CONTROL_PAYLOAD, Opcode, Violation, apply_mask};
 use crate::limits::Limit;
-use crate::relay::Stats;
+use crate::relay::{SIZE_BOUNDS, Stats};
 
 /// The position of one direction's stream, between calls.
 #[derive(Clone, Copy, Debug, Default)]
@@ -14,6 +14,8 @@ pub(super) struct Scanner {
     forwarding: bool,
     /// Frames so far of the unfinished message; 0 between messages.
     frames: u32,
+    /// Whether the unfinished message is a binary one.
+    binary: bool,
     /// Declared payload so far of the unfinished message.
     size: u64,
 }
@@ -165,7 +167,11 @@ impl Scanner {
             return Err(Stop::Pause);
         }
 
+        self.binary = if begins { header.opcode == Opcode::Binary } else { self.binary };
         (self.frames, self.size) = if header.fin { (0, 0) } else { (frames, size) };
+        if header.fin {
+            stats.whole_message(self.binary, size);
+        }
         stats.frames += 1;
         stats.text += u64::from(header.opcode == Opcode::Text);
         stats.binary += u64::from(header.opcode == Opcode::Binary);
@@ -176,6 +182,8 @@ impl Scanner {
         Ok(self.stream(rest))
     }
 }
+
+const _: () = assert!(MAX_CONTROL_PAYLOAD as u64 <= SIZE_BOUNDS[0], "short messages are of the first class");
 
 /// Takes a row of the commonest frames by far: whole messages of up to 125 bytes, not compressed. Leaves every other
 /// frame, and all that is wrong, to the careful way. True when it took any.
@@ -188,6 +196,7 @@ fn short_messages(input: &[u8], rules: &Rules, run: &mut Run, stats: &mut Stats)
     let most = rules.max_frame.min(rules.max_message).min(MAX_CONTROL_PAYLOAD as u64);
     let budget = if rules.max_fragments == 0 { 0 } else { rules.message_budget.saturating_sub(run.messages) };
     let (mut at, mut taken, mut binary) = (run.len, 0, 0);
+    let (mut text_bytes, mut binary_bytes) = (0, 0);
     while let Some(&[first, second]) = input.get(at..).and_then(<[u8]>::first_chunk) {
         let payload = second & LENGTH;
         let end = at + 2 + key_len + usize::from(payload);
@@ -197,7 +206,9 @@ fn short_messages(input: &[u8], rules: &Rules, run: &mut Run, stats: &mut Stats)
         if !plain || end > input.len() || taken >= budget || at as u64 > rules.byte_budget {
             break;
         }
-        binary += u64::from(first == FIN | Opcode::Binary as u8);
+        let is_binary = first == FIN | Opcode::Binary as u8;
+        binary += u64::from(is_binary);
+        *(if is_binary { &mut binary_bytes } else { &mut text_bytes }) += u64::from(payload);
         taken += 1;
         at = end;
     }
@@ -206,6 +217,11 @@ fn short_messages(input: &[u8], rules: &Rules, run: &mut Run, stats: &mut Stats)
     stats.frames += taken;
     stats.binary += binary;
     stats.text += taken - binary;
+    stats.text_bytes += text_bytes;
+    stats.binary_bytes += binary_bytes;
+    #[expect(clippy::cast_possible_truncation, reason = "the classes wrap around")]
+    let wrapped = taken as u32;
+    stats.sizes[0] = stats.sizes[0].wrapping_add(wrapped);
     taken > 0
 }
 

@@ -4,7 +4,7 @@ use outrigger_shared::close::{Cause, End, Initiator, Side};
 use outrigger_shared::event::Event;
 use outrigger_shared::frame::Violation;
 use outrigger_shared::limits::Policy;
-use outrigger_shared::relay::{Negotiated, Relay};
+use outrigger_shared::relay::{Negotiated, Relay, SIZE_BOUNDS, Stats};
 
 use crate::driver::{Session, seconds};
 use crate::wire::{
@@ -18,7 +18,7 @@ const RSV1: u8 = 0x40;
 fn an_idle_session_is_small() {
     let size = size_of::<Relay>();
     println!("Relay: {size} bytes");
-    assert!(size <= 768, "{size} bytes");
+    assert!(size <= 800, "{size} bytes");
 }
 
 #[test]
@@ -43,6 +43,24 @@ fn frames_of_every_kind_pass_verbatim() {
         assert_eq!((stats.text, stats.binary, stats.fragments), (2, 2, 3));
         assert_eq!((stats.frames, stats.pings, stats.pongs), (8, 1, 1));
         assert_eq!((stats.bytes, stats.bytes_discarded), (stream.len() as u64, 0));
+        assert_eq!((stats.text_bytes, stats.binary_bytes), (5 + 5000, 5 + 200 + 70_000));
+        // Two of up to 128 bytes, one each of up to 8 KiB and 512 KiB.
+        assert_eq!(stats.sizes, [2, 0, 1, 0, 1, 0, 0]);
+    }
+}
+
+#[test]
+fn messages_are_counted_by_size_and_a_class_holds_its_bound() {
+    let mut session = Session::new(Policy::default());
+    let mut before = Stats::default();
+    for (class, bound) in SIZE_BOUNDS.into_iter().enumerate() {
+        for (class, bytes) in [(class, bound), (class + 1, bound + 1)] {
+            session.feed(Side::App, &text(Side::App, &payload(usize::try_from(bytes).unwrap())));
+            let passed = session.stats(Side::App).since(&before);
+            assert_eq!((passed.sizes[class], passed.sizes.iter().sum::<u32>()), (1, 1), "{bytes} bytes");
+            assert_eq!((passed.text_bytes, passed.text), (bytes, 1));
+            before = session.stats(Side::App);
+        }
     }
 }
 

@@ -132,6 +132,12 @@ pub(super) fn command() -> Command {
                 .after_help("Example:\n  outrigger completions bash > /etc/bash_completion.d/outrigger")
                 .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell))),
         )
+        .subcommand(
+            Command::new("man")
+                .about("Print a manual page")
+                .after_help("Example:\n  outrigger man run > /usr/local/share/man/man1/outrigger-run.1")
+                .arg(Arg::new("command").value_name("COMMAND").help("The one to tell about, instead of all")),
+        )
 }
 
 fn manifests_arg() -> Arg {

@@ -86,6 +86,7 @@ pub fn parse(
         Some(("demo", matches)) => Ok(Command::Demo(demo(matches, &env))),
         Some((name @ ("inject" | "uninject"), matches)) => Ok(Command::Manifests(manifests(name, matches))),
         Some(("completions", matches)) => Err(completions(matches)),
+        Some(("man", matches)) => Err(man(matches)),
         _ => unreachable!("clap insists on one of the subcommands"),
     }
 }
@@ -179,6 +180,24 @@ fn completions(matches: &ArgMatches) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command::command(), "outrigger", &mut script);
     Exit::ok(String::from_utf8(script).expect("a script of names in ASCII"))
+}
+
+fn man(matches: &ArgMatches) -> Exit {
+    let mut all = command::command();
+    // Subcommands learn their full names.
+    all.build();
+    let page = match matches.get_one::<String>("command") {
+        None => all,
+        Some(name) => match all.find_subcommand(name) {
+            Some(found) => found.clone(),
+            None => {
+                return Exit { code: USAGE, out: String::new(), err: format!("error: there is no command `{name}`\n") };
+            }
+        },
+    };
+    let mut text = Vec::new();
+    clap_mangen::Man::new(page).render(&mut text).expect("memory takes what is written");
+    Exit::ok(String::from_utf8(text).expect("a page of text"))
 }
 
 /// Help and version are errors to clap, with code 0 and for standard output.

@@ -168,6 +168,22 @@ fn completions_know_every_key() {
 }
 
 #[test]
+fn manual_pages_know_commands_and_keys() {
+    let all = exit("man");
+    assert_eq!((all.code, all.err.as_str()), (0, ""));
+    for told in [".TH outrigger 1", "outrigger\\-run(1)", "outrigger\\-check(1)", "Exit codes: 0 success"] {
+        assert!(all.out.contains(told), "{told}\n{}", all.out);
+    }
+    let run = exit("man run").out;
+    assert!(run.contains(".TH outrigger-run 1"), "{run}");
+    for key in all_keys() {
+        let flag = key.flag().replace('-', "\\-");
+        assert!(run.contains(&flag), "{flag}");
+    }
+    assert_eq!(exit("man walk").code, 2);
+}
+
+#[test]
 fn the_demo_has_addresses_and_colours() {
     let demo = |env: &[(&str, &str)], line: &str| match parse_in(env, line) {
         Ok(Command::Demo(demo)) => demo,

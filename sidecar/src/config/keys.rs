@@ -419,6 +419,12 @@ const LIFECYCLE: &[Key] = &[
         "Whether the listeners' ports may be bound by other processes of the same user at the same time \
          (SO_REUSEPORT); the kernel spreads connections over them.",
     ),
+    Key::new(
+        "watch",
+        Kind::Switch,
+        "on",
+        "Whether the configuration is read again when its file, a certificate or a key changes, as on SIGHUP.",
+    ),
 ];
 
 const PROCESS: &[Key] = &[

@@ -19,6 +19,7 @@ mod settings;
 mod tls_names;
 pub mod units;
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -147,6 +148,8 @@ pub struct Config {
     pub handover: Option<PathBuf>,
     /// Whether other processes may bind the listeners' ports as well.
     pub reuse_port: bool,
+    /// Whether the configuration is read again when one of its files changes.
+    pub watch: bool,
     /// Threads that carry traffic; at least one.
     pub worker_threads: usize,
     pub log: Log,
@@ -200,6 +203,16 @@ pub enum Target {
     Tcp { host: String, port: u16 },
     /// The absolute path of a stream socket.
     Unix(PathBuf),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// Files and rules for TLS with clients. The files are not parsed here.

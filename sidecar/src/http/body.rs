@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::guard::Answering;
+use super::watch::Watch;
 use crate::upstream::Lease;
 
 /// Why a body stopped on its way.
@@ -143,6 +144,8 @@ pub struct ResponseBody {
     source: Source,
     /// Says "answered" when the body is dropped.
     answering: Option<Arc<Answering>>,
+    /// Tells of the whole exchange when the body is dropped.
+    watch: Option<Box<Watch>>,
 }
 
 enum Source {
@@ -160,11 +163,11 @@ struct FromApp {
 
 impl ResponseBody {
     pub(super) fn text(text: Bytes) -> Self {
-        Self { source: Source::Text(Some(text)), answering: None }
+        Self::new(Source::Text(Some(text)))
     }
 
     pub(super) fn empty() -> Self {
-        Self { source: Source::Text(None), answering: None }
+        Self::new(Source::Text(None))
     }
 
     /// `timeout` is the app's longest silence.
@@ -174,7 +177,16 @@ impl ResponseBody {
         {
             lease.give_back();
         }
-        Self { source: Source::App(FromApp { incoming, timeout, timer: None, lease }), answering: None }
+        Self::new(Source::App(FromApp { incoming, timeout, timer: None, lease }))
+    }
+
+    fn new(source: Source) -> Self {
+        Self { source, answering: None, watch: None }
+    }
+
+    pub(super) fn watched(mut self, watch: Box<Watch>) -> Self {
+        self.watch = Some(watch);
+        self
     }
 
     pub(super) fn answering(mut self, token: Arc<Answering>) -> Self {
@@ -188,10 +200,15 @@ impl Body for ResponseBody {
     type Error = BodyFault;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
-        match &mut self.get_mut().source {
+        let this = self.get_mut();
+        let frame = match &mut this.source {
             Source::Text(text) => Poll::Ready(text.take().map(|bytes| Ok(Frame::data(bytes)))),
             Source::App(app) => app.poll_frame(cx),
+        };
+        if let (Some(watch), Poll::Ready(Some(Ok(frame)))) = (&mut this.watch, &frame) {
+            watch.sent(frame.data_ref().map_or(0, Bytes::len));
         }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
@@ -205,6 +222,15 @@ impl Body for ResponseBody {
         match &self.source {
             Source::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, |t| t.len() as u64)),
             Source::App(app) => app.incoming.size_hint(),
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        let whole = self.is_end_stream();
+        if let Some(watch) = &mut self.watch {
+            watch.exchange.whole = whole;
         }
     }
 }

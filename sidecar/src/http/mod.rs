@@ -7,6 +7,7 @@ mod origin;
 mod proxy;
 mod reply;
 mod serve;
+mod watch;
 
 pub use body::{BodyFault, RequestBody, ResponseBody};
 pub use guard::Guard;

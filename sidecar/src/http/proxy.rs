@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::header::{HOST, HeaderMap, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
-use http::{Method, Request, Response, StatusCode, Version, request};
+use http::{Method, Request, Response, StatusCode, Version, request, response};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -21,6 +21,7 @@ use super::guard::{Answering, Guard};
 use super::origin;
 use super::reply::{and_close, reply};
 use super::serve::Connection;
+use super::watch::Watch;
 use crate::config::Inspect;
 use crate::lifecycle::{Lifecycle, Stage};
 use crate::listen::Permit;
@@ -28,7 +29,7 @@ use crate::net::{Net, Stream};
 use crate::registry::Registry;
 use crate::session::{self, Account, Kind, Who};
 use crate::settings::Settings;
-use crate::telemetry::Observer;
+use crate::telemetry::{Exchange, Fault, Observer};
 use crate::transport::Transport;
 use crate::upstream::SendError;
 
@@ -62,6 +63,11 @@ impl<N: Net> Proxy<N> {
         self.settings.load_full()
     }
 
+    /// What begins from now on goes by these; what has begun keeps its own.
+    pub(crate) fn put_into_force(&self, settings: Settings<N>) {
+        self.settings.store(Arc::new(settings));
+    }
+
     pub fn lifecycle(&self) -> &Arc<Lifecycle> {
         &self.lifecycle
     }
@@ -74,22 +80,42 @@ impl<N: Net> Proxy<N> {
         &self.net
     }
 
+    pub(crate) fn observer(&self) -> &Arc<dyn Observer> {
+        &self.observer
+    }
+
     /// Answers one request. Never fails: what goes wrong becomes an answer.
     pub(super) async fn handle(
+        &self,
+        request: Request<Incoming>,
+        connection: &Connection,
+        answering: &Arc<Answering>,
+    ) -> Response<ResponseBody> {
+        let mut watch = Watch::new(&request, connection, &self.observer);
+        let Answer(response, fault) = self.answer(request, connection, answering, &mut watch.exchange).await;
+        watch.answer(response.status(), fault);
+        response.map(|body| body.watched(watch))
+    }
+
+    async fn answer(
         &self,
         mut request: Request<Incoming>,
         connection: &Connection,
         answering: &Arc<Answering>,
-    ) -> Response<ResponseBody> {
+        exchange: &mut Exchange,
+    ) -> Answer {
         let Some(permit) = &connection.permit else {
-            return and_close(self.refuse(StatusCode::SERVICE_UNAVAILABLE, "There are too many connections."));
+            let why = "There are too many connections.";
+            return self.refuse(Fault::TooManyConnections, StatusCode::SERVICE_UNAVAILABLE, why).and_close();
         };
         if *request.method() == Method::CONNECT {
-            return and_close(self.refuse(StatusCode::NOT_IMPLEMENTED, "This is no forward proxy."));
+            return self
+                .refuse(Fault::BadRequest, StatusCode::NOT_IMPLEMENTED, "This is no forward proxy.")
+                .and_close();
         }
         let settings = self.settings();
         if let Err(why) = settle_target(&mut request, &settings.authority) {
-            return and_close(self.refuse(StatusCode::BAD_REQUEST, why));
+            return self.refuse(Fault::BadRequest, StatusCode::BAD_REQUEST, why).and_close();
         }
         let on_upgrade = hyper::upgrade::on(&mut request);
         let (mut parts, body) = request.into_parts();
@@ -101,17 +127,23 @@ impl<N: Net> Proxy<N> {
             trusted: &settings.access.trusted_proxies,
         };
         match ask {
-            Ask::Refused(refusal) => and_close(self.refuse(refusal.status(), &sentence(&refusal))),
+            Ask::Refused(refusal) => {
+                exchange.upgrade = true;
+                self.refuse(Fault::BadRequest, refusal.status(), &sentence(&refusal)).and_close()
+            }
             Ask::Plain => {
                 to_app(&mut parts, sender, || self.entropy());
                 self.forward(&settings, parts, body, answering).await
             }
             Ask::WebSocket { key } => {
+                exchange.upgrade = true;
                 if !origin::allowed(settings.access.allowed_origins.as_deref(), &parts.headers) {
-                    return self.refuse(StatusCode::FORBIDDEN, "This origin may not open a session.");
+                    let why = "This origin may not open a session.";
+                    return self.refuse(Fault::ForbiddenOrigin, StatusCode::FORBIDDEN, why);
                 }
                 if self.lifecycle.refuses_sessions() {
-                    return and_close(self.refuse(StatusCode::SERVICE_UNAVAILABLE, "This server is shutting down."));
+                    let why = "This server is shutting down.";
+                    return self.refuse(Fault::Draining, StatusCode::SERVICE_UNAVAILABLE, why).and_close();
                 }
                 let who = Who {
                     id: self.sessions.fetch_add(1, Ordering::Relaxed),
@@ -136,23 +168,23 @@ impl<N: Net> Proxy<N> {
         parts: request::Parts,
         body: Incoming,
         answering: &Arc<Answering>,
-    ) -> Response<ResponseBody> {
+    ) -> Answer {
         let announced = body.size_hint().lower();
         if settings.http.max_body.is_some_and(|max| announced > max) {
-            return and_close(
-                self.refuse(StatusCode::PAYLOAD_TOO_LARGE, "The request body is larger than is allowed."),
-            );
+            let why = "The request body is larger than is allowed.";
+            return self.refuse(Fault::TooLarge, StatusCode::PAYLOAD_TOO_LARGE, why).and_close();
         }
         let body = RequestBody::new(body, settings.http.max_body, settings.http.body_timeout, Arc::clone(answering));
         match settings.upstream.send(Request::from_parts(parts, body)).await {
             Err(error) => self.failed(&error),
             Ok((response, _)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                self.refuse(StatusCode::BAD_GATEWAY, "The app switched protocols without being asked.")
+                let why = "The app switched protocols without being asked.";
+                self.refuse(Fault::BadAnswer, StatusCode::BAD_GATEWAY, why)
             }
             Ok((response, lease)) => {
                 let (mut parts, body) = response.into_parts();
                 to_client(&mut parts);
-                Response::from_parts(parts, ResponseBody::app(body, settings.read_timeout, Some(lease)))
+                Answer::of_app(parts, ResponseBody::app(body, settings.read_timeout, Some(lease)))
             }
         }
     }
@@ -166,7 +198,7 @@ impl<N: Net> Proxy<N> {
         key: &[u8],
         mut who: Who,
         permit: &Arc<Permit>,
-    ) -> Response<ResponseBody> {
+    ) -> Answer {
         let mut response = match settings.upstream.open(request, self.lifecycle.reached(Stage::Draining)).await {
             Ok(response) => response,
             Err(error) => return self.failed(&error),
@@ -175,7 +207,7 @@ impl<N: Net> Proxy<N> {
             // A refusal is passed on. The app's connection was opened for this and ends with it.
             let (mut parts, body) = response.into_parts();
             to_client(&mut parts);
-            return Response::from_parts(parts, ResponseBody::app(body, settings.read_timeout, None));
+            return Answer::of_app(parts, ResponseBody::app(body, settings.read_timeout, None));
         }
         let on_app = hyper::upgrade::on(&mut response);
         let (mut parts, _) = response.into_parts();
@@ -183,7 +215,7 @@ impl<N: Net> Proxy<N> {
             Ok(negotiated) => negotiated,
             Err(fault) => {
                 tracing::warn!(session = who.id, %fault, "the app's upgrade is not believed");
-                return self.refuse(StatusCode::BAD_GATEWAY, "The app gave no valid answer.");
+                return self.refuse(Fault::BadAnswer, StatusCode::BAD_GATEWAY, "The app gave no valid answer.");
             }
         };
         if negotiated == Negotiated::Unknown {
@@ -205,7 +237,7 @@ impl<N: Net> Proxy<N> {
                 (Err(error), _) | (_, Err(error)) => tracing::debug!(%error, "a peer left before its session began"),
             }
         });
-        Response::from_parts(parts, ResponseBody::empty())
+        Answer::of_app(parts, ResponseBody::empty())
     }
 
     /// A raw session on a `tls` listener, its dial included.
@@ -238,15 +270,15 @@ impl<N: Net> Proxy<N> {
         session::Setup { policy: Arc::clone(&settings.policy), kind, account }
     }
 
-    fn refuse(&self, status: StatusCode, why: &str) -> Response<ResponseBody> {
-        reply(status, why, self.net.wall_clock())
+    fn refuse(&self, fault: Fault, status: StatusCode, why: &str) -> Answer {
+        Answer(reply(status, why, self.net.wall_clock()), Some(fault))
     }
 
-    fn failed(&self, error: &SendError) -> Response<ResponseBody> {
-        let response = self.refuse(error.status(), error.for_client());
+    fn failed(&self, error: &SendError) -> Answer {
+        let response = self.refuse(error.fault(), error.status(), error.for_client());
         match error {
             // The rest of the body is still to come and nobody will read it.
-            SendError::Body(_) => and_close(response),
+            SendError::Body(_) => response.and_close(),
             // There may be a thousand of them: the hold gives one account of all.
             SendError::Held(_) => response,
             _ => {
@@ -260,6 +292,19 @@ impl<N: Net> Proxy<N> {
         let mut bytes = [0; 24];
         self.net.entropy(&mut bytes);
         bytes
+    }
+}
+
+/// An answer, and why it is not the app's, where it is not.
+struct Answer(Response<ResponseBody>, Option<Fault>);
+
+impl Answer {
+    fn of_app(parts: response::Parts, body: ResponseBody) -> Self {
+        Self(Response::from_parts(parts, body), None)
+    }
+
+    fn and_close(self) -> Self {
+        Self(and_close(self.0), self.1)
     }
 }
 
@@ -286,7 +331,7 @@ fn settle_target(request: &mut Request<Incoming>, app: &HeaderValue) -> Result<(
     Ok(())
 }
 
-fn header_text(headers: &HeaderMap, name: &http::HeaderName) -> Box<str> {
+pub(super) fn header_text(headers: &HeaderMap, name: &http::HeaderName) -> Box<str> {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().into()
 }
 

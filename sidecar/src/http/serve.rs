@@ -49,13 +49,12 @@ pub async fn serve<N: Net>(proxy: Arc<Proxy<N>>, io: Transport<N::Stream>, conne
         Guard::new(io, Limits { header: limits.header_timeout, idle, write: settings.send_timeout });
     let connection = Arc::new(connection);
 
-    let headers = Arc::clone(&settings.headers);
     // The connection may live for long, and must not keep an old configuration alive.
     drop(settings);
     let lifecycle = proxy.lifecycle();
     // One that comes during a drain is heard once: it may well ask for a session, and is told to go elsewhere.
     let keep = limits.keepalive_timeout.is_some() && lifecycle.stage() == Stage::Running;
-    let (handler, answered) = (Arc::clone(&proxy), progress.clone());
+    let (handler, answered, decorator) = (Arc::clone(&proxy), progress.clone(), Arc::clone(&proxy));
     let service = service_fn(move |request: Request<Incoming>| {
         let answering = Arc::new(answered.request());
         let (proxy, connection) = (Arc::clone(&handler), Arc::clone(&connection));
@@ -65,7 +64,7 @@ pub async fn serve<N: Net>(proxy: Arc<Proxy<N>>, io: Transport<N::Stream>, conne
         }
     })
     .map_response(move |mut response| {
-        decorate(response.headers_mut(), &headers);
+        decorate(response.headers_mut(), &decorator.settings().headers);
         response
     });
 

@@ -1,4 +1,4 @@
-//! Changes to a manifest: what they do to its value, as a JSON patch, and how they are undone.
+//! Changes to a manifest: what they do to its value, and paths that outlast them.
 
 use std::fmt;
 
@@ -18,8 +18,8 @@ pub(crate) enum Step {
 pub(crate) enum Change {
     /// A new entry, last in the mapping.
     Add { to: Path, key: String, value: Value },
-    /// A new item, last in the sequence.
-    Append { to: Path, value: Value },
+    /// New items, last in the sequence.
+    Append { to: Path, values: Vec<Value> },
     /// Another value in place of a scalar.
     Replace { at: Path, with: Written },
     /// An entry or item less.
@@ -89,12 +89,12 @@ impl Change {
                 }
                 place.as_object_mut().map(|map| map.insert(key.clone(), value.clone())).is_some()
             }
-            Self::Append { to, value } => {
+            Self::Append { to, values } => {
                 let Some(place) = at_mut(root, to) else { return false };
                 if place.is_null() {
                     *place = json!([]);
                 }
-                place.as_array_mut().map(|items| items.push(value.clone())).is_some()
+                place.as_array_mut().map(|items| items.extend_from_slice(values)).is_some()
             }
             Self::Replace { at, with } => at_mut(root, at).map(|place| *place = with.value.clone()).is_some(),
             Self::Remove { at } => {
@@ -108,28 +108,6 @@ impl Change {
                     _ => false,
                 }
             }
-        }
-    }
-
-    /// As an operation of a JSON patch (RFC 6902) to an object with this value.
-    pub(crate) fn to_patch(&self, root: &Value) -> Value {
-        let nothing = |to: &Path| at(root, to).is_none_or(Value::is_null);
-        match self {
-            Self::Add { to, key, value } => {
-                if nothing(to) {
-                    return json!({"op": "add", "path": pointer(to), "value": {key.as_str(): value}});
-                }
-                let path = [to.as_slice(), &[Step::Key(key.clone())]].concat();
-                json!({"op": "add", "path": pointer(&path), "value": value})
-            }
-            Self::Append { to, value } if nothing(to) => {
-                json!({"op": "add", "path": pointer(to), "value": [value]})
-            }
-            Self::Append { to, value } => {
-                json!({"op": "add", "path": format!("{}/-", pointer(to)), "value": value})
-            }
-            Self::Replace { at, with } => json!({"op": "replace", "path": pointer(at), "value": with.value}),
-            Self::Remove { at } => json!({"op": "remove", "path": pointer(at)}),
         }
     }
 }
@@ -147,11 +125,6 @@ fn at_mut<'v>(root: &'v mut Value, path: &[Step]) -> Option<&'v mut Value> {
         Step::Key(key) => value.get_mut(key),
         Step::Index(index) => value.get_mut(index),
     })
-}
-
-/// As a JSON pointer (RFC 6901).
-pub(crate) fn pointer(path: &[Step]) -> String {
-    path.iter().map(|step| format!("/{}", escape(&step.to_string()))).collect()
 }
 
 /// As a pointer that still leads there when items have come or gone: one that has a name is `=name`.

@@ -38,19 +38,21 @@ pub(crate) fn changes(spec: &Value, spec_path: &Path, sidecar: &Sidecar) -> Vec<
     if let Some(map) = &sidecar.wishes.config_map {
         volumes.push(json!({"name": format!("{NAME}-config"), "configMap": {"name": map}}));
     }
-    let mut changes = append(spec, spec_path, list, vec![container(sidecar)]);
-    changes.extend(append(spec, spec_path, "volumes", volumes));
-    changes
+    let container = append(spec, spec_path, list, vec![container(sidecar)]);
+    container.into_iter().chain(append(spec, spec_path, "volumes", volumes)).collect()
 }
 
 /// Items at the end of a list of the pod, which may not be there yet.
-fn append(spec: &Value, spec_path: &Path, list: &str, items: Vec<Value>) -> Vec<Change> {
+fn append(spec: &Value, spec_path: &Path, list: &str, items: Vec<Value>) -> Option<Change> {
     let key = list.to_owned();
-    if spec.get(list).is_none() && !items.is_empty() {
-        return vec![Change::Add { to: spec_path.clone(), key, value: items.into() }];
+    if items.is_empty() {
+        return None;
+    }
+    if spec.get(list).is_none() {
+        return Some(Change::Add { to: spec_path.clone(), key, value: items.into() });
     }
     let to = [spec_path.as_slice(), &[Step::Key(key)]].concat();
-    items.into_iter().map(|value| Change::Append { to: to.clone(), value }).collect()
+    Some(Change::Append { to, values: items })
 }
 
 fn container(sidecar: &Sidecar) -> Value {

@@ -30,11 +30,11 @@ pub(crate) struct Record {
 pub(crate) fn sign(root: &Value, to: &Path, changes: &mut Vec<Change>, source: Option<Source>) -> Result<(), Fault> {
     let mut undo = Vec::new();
     for change in changes.iter() {
-        undo.push(inverse(root, change, source)?);
+        undo.extend(inverse(root, change, source)?);
     }
     // The annotation undoes itself last; what it says cannot depend on what it says.
     let own = annotation(root, to, &Value::Null);
-    undo.push(inverse(root, &own, source)?);
+    undo.extend(inverse(root, &own, source)?);
     let record = json!({"undo": undo, "version": env!("CARGO_PKG_VERSION")});
     changes.push(annotation(root, to, &Value::from(record.to_string())));
     Ok(())
@@ -55,22 +55,23 @@ fn annotation(root: &Value, to: &Path, value: &Value) -> Change {
     }
 }
 
-fn inverse(root: &Value, change: &Change, source: Option<Source>) -> Result<Value, Fault> {
+fn inverse(root: &Value, change: &Change, source: Option<Source>) -> Result<Vec<Value>, Fault> {
     let whole = |path: &[Step]| source.map(|source| [source.prefix, path].concat());
     match change {
         Change::Add { to, key, .. } => {
             if let Some(put) = replaced_null(to, source)? {
-                return Ok(json!({"put": lasting_pointer(root, to), "raw": put, "value": null}));
+                return Ok(vec![json!({"put": lasting_pointer(root, to), "raw": put, "value": null})]);
             }
             let place = format!("{}/{}", lasting_pointer(root, to), key.replace('~', "~0").replace('/', "~1"));
-            Ok(json!({"remove": place}))
+            Ok(vec![json!({"remove": place})])
         }
-        Change::Append { to, value } => {
+        Change::Append { to, values } => {
             if let Some(put) = replaced_null(to, source)? {
-                return Ok(json!({"put": lasting_pointer(root, to), "raw": put, "value": null}));
+                return Ok(vec![json!({"put": lasting_pointer(root, to), "raw": put, "value": null})]);
             }
-            let name = value.get("name").and_then(Value::as_str).expect("all that is appended has a name");
-            Ok(json!({"remove": format!("{}/={name}", lasting_pointer(root, to))}))
+            let name = |value: &Value| value["name"].as_str().expect("all that is appended has a name").to_owned();
+            let remove = |value| json!({"remove": format!("{}/={}", lasting_pointer(root, to), name(value))});
+            Ok(values.iter().map(remove).collect())
         }
         Change::Replace { at, .. } => {
             let before = super::change::at(root, at).cloned().unwrap_or_default();
@@ -78,7 +79,7 @@ fn inverse(root: &Value, change: &Change, source: Option<Source>) -> Result<Valu
             if let (Some(source), Some(path)) = (source, whole(at)) {
                 put["raw"] = raw(source.stream, source.document, &path)?.into();
             }
-            Ok(put)
+            Ok(vec![put])
         }
         Change::Remove { .. } => unreachable!("an injection takes nothing out"),
     }

@@ -7,27 +7,48 @@ use outrigger_shared::close::Side;
 use outrigger_shared::event::Event;
 use outrigger_shared::relay::Relay;
 use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::{Registry, fmt, reload};
 
 use super::Observer;
 use crate::config::{self, LogFormat};
 use crate::session::Who;
 
-/// Sends everything at `log.level` and above to stderr. A second call changes nothing.
-pub fn init(log: config::Log) {
+/// Sends everything at `log.level` and above to stderr. A second call changes nothing, and neither does its answer.
+pub fn init(log: config::Log) -> Level {
     let terminal = stderr().is_terminal();
     let json = match log.format {
         LogFormat::Auto => !terminal,
         LogFormat::Text => false,
         LogFormat::Json => true,
     };
-    let builder = fmt().with_writer(stderr).with_max_level(LevelFilter::from_level(log.level)).with_target(false);
+    let (filter, level) = reload::Layer::new(LevelFilter::from_level(log.level));
+    let registry = Registry::default().with(filter);
+    let lines = fmt::layer().with_writer(stderr).with_target(false);
     // Fails only where a subscriber is set already, which is what the caller wants.
     let _ = if json {
-        tracing::subscriber::set_global_default(builder.json().flatten_event(true).with_current_span(false).finish())
+        let lines = lines.json().flatten_event(true).with_current_span(false);
+        tracing::subscriber::set_global_default(registry.with(lines))
     } else {
-        tracing::subscriber::set_global_default(builder.with_ansi(terminal).finish())
+        tracing::subscriber::set_global_default(registry.with(lines.with_ansi(terminal)))
     };
+    Level(level)
+}
+
+/// The level of the log, which can be changed while it is written.
+#[derive(Debug, Clone)]
+pub struct Level(reload::Handle<LevelFilter, Registry>);
+
+impl Level {
+    /// From here on, everything at `level` and above is logged.
+    pub fn set(&self, level: tracing::Level) {
+        // Fails only where the subscriber is gone, and then nobody logs anything.
+        let _ = self.0.reload(LevelFilter::from_level(level));
+    }
+
+    pub fn get(&self) -> Option<tracing::Level> {
+        self.0.clone_current().and_then(LevelFilter::into_level)
+    }
 }
 
 /// Writes sessions to the log: one line for each at its end, and what an operator should see before.

@@ -14,8 +14,9 @@ use rustls::sign::CertifiedKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 
+use super::validity::{OutOfDate, validity};
 use super::verify::{AnyServer, ByServerName};
-use crate::config::{ClientAuth, TlsFiles, TlsProtocols, Trust};
+use crate::config::{CertPair, ClientAuth, TlsFiles, TlsProtocols, Trust};
 use crate::net::Net;
 
 /// TLS 1.3 tickets sent after a handshake. One is enough for a client that comes back after a drop; each costs
@@ -63,6 +64,8 @@ pub enum LoadError {
     Authority { path: PathBuf, why: String },
     #[error("ssl_protocols and ssl_ciphers leave nothing to offer: {0}")]
     NothingToOffer(rustls::Error),
+    #[error("{}: {why}", path.display())]
+    OutOfDate { path: PathBuf, why: OutOfDate },
 }
 
 /// What listeners show to clients.
@@ -72,6 +75,15 @@ pub struct ServerSide {
     pub https: Arc<ServerConfig>,
     /// Nothing is known of what is spoken inside.
     pub raw: Arc<ServerConfig>,
+    /// The certificates that came from files.
+    leaves: Arc<[Leaf]>,
+}
+
+/// A certificate that clients see first of its chain, and where it is from.
+#[derive(Debug)]
+struct Leaf {
+    path: PathBuf,
+    der: CertificateDer<'static>,
 }
 
 impl ServerSide {
@@ -79,7 +91,12 @@ impl ServerSide {
     pub fn load(files: &TlsFiles, crypto: &Crypto) -> Result<Self, LoadError> {
         let provider = Arc::new(with_ciphers(&crypto.provider, files.ciphers.as_deref()));
         let pairs = files.certs.iter();
-        let keys = pairs.map(|pair| certified_key(&pair.cert, &pair.key, &provider)).collect::<Result<_, _>>()?;
+        let keys: Vec<_> =
+            pairs.map(|pair| certified_key(&pair.cert, &pair.key, &provider)).collect::<Result<_, _>>()?;
+        let leaf = |(pair, key): (&CertPair, &Arc<CertifiedKey>)| {
+            Some(Leaf { path: pair.cert.clone(), der: key.end_entity_cert().ok()?.clone().into_owned() })
+        };
+        let leaves = files.certs.iter().zip(&keys).filter_map(leaf).collect();
         let builder = ServerConfig::builder_with_details(provider.clone(), crypto.time.clone())
             .with_protocol_versions(&versions(files.protocols))
             .map_err(LoadError::NothingToOffer)?;
@@ -94,7 +111,18 @@ impl ServerSide {
                 )
             }
         };
-        Ok(Self::new(builder.with_cert_resolver(Arc::new(ByServerName::new(keys)))))
+        Ok(Self::new(builder.with_cert_resolver(Arc::new(ByServerName::new(keys))), leaves))
+    }
+
+    /// Certificates from files that no client would take at `now`, but for those that `known` shows as well.
+    pub fn out_of_date(&self, now: SystemTime, known: Option<&Self>) -> Vec<LoadError> {
+        let known = known.map_or(&[][..], |known| &known.leaves);
+        let new = self.leaves.iter().filter(|leaf| known.iter().all(|old| old.der != leaf.der));
+        new.filter_map(|leaf| {
+            let why = validity(&leaf.der)?.judge(now)?;
+            Some(LoadError::OutOfDate { path: leaf.path.clone(), why })
+        })
+        .collect()
     }
 
     /// From one certificate that is no file.
@@ -105,14 +133,14 @@ impl ServerSide {
     ) -> Result<Self, rustls::Error> {
         let builder = ServerConfig::builder_with_details(crypto.provider.clone(), crypto.time.clone())
             .with_protocol_versions(&versions(TlsProtocols::Both))?;
-        Ok(Self::new(builder.with_no_client_auth().with_single_cert(chain, key)?))
+        Ok(Self::new(builder.with_no_client_auth().with_single_cert(chain, key)?, Arc::default()))
     }
 
-    fn new(mut raw: ServerConfig) -> Self {
+    fn new(mut raw: ServerConfig, leaves: Arc<[Leaf]>) -> Self {
         raw.send_tls13_tickets = TICKETS;
         let mut https = raw.clone();
         https.alpn_protocols = super::ALPN.iter().map(|p| p.to_vec()).collect();
-        Self { https: Arc::new(https), raw: Arc::new(raw) }
+        Self { https: Arc::new(https), raw: Arc::new(raw), leaves }
     }
 }
 

@@ -160,6 +160,15 @@ impl<S: Stream> TlsStream<S> {
         self.conn.state().protocol_version()
     }
 
+    /// The version as a label: `1.2` or `1.3`.
+    pub fn version_label(&self) -> &'static str {
+        match self.version() {
+            Some(rustls::ProtocolVersion::TLSv1_2) => "1.2",
+            Some(rustls::ProtocolVersion::TLSv1_3) => "1.3",
+            _ => "other",
+        }
+    }
+
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.sent < self.out.len() {
             let n = ready!(Pin::new(&mut self.io).poll_write(cx, &self.out[self.sent..]))?;

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::config::Target;
 use crate::net::{Endpoint, Net};
+use crate::telemetry::{Notice, Observer};
 use crate::tls::{self, HandshakeError};
 use crate::transport::Transport;
 
@@ -29,6 +30,18 @@ pub enum DialError {
 }
 
 impl DialError {
+    /// A label for metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Resolve(_) => "resolve",
+            Self::Connect(error) if error.kind() == ErrorKind::ConnectionRefused => "refused",
+            Self::Connect(_) => "failed",
+            Self::Timeout(_) => "timeout",
+            Self::Tls(_) => "tls",
+            Self::TlsTimeout(_) => "tls_timeout",
+        }
+    }
+
     /// Whether a moment later the app may well be there, as after a restart. Not so where the fault is not in its being
     /// away: a certificate that does not hold, no more descriptors here, a socket that may not be opened.
     pub(super) fn may_pass(&self) -> bool {
@@ -57,14 +70,25 @@ impl DialError {
 /// Dials the app.
 pub struct Dialer<N> {
     pub(super) net: N,
+    /// The target, for people.
+    pub(super) name: String,
     pub(super) target: Target,
     pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     pub(super) connect_timeout: Duration,
     pub(super) tls_timeout: Duration,
+    pub(super) observer: Arc<dyn Observer>,
 }
 
 impl<N: Net> Dialer<N> {
     pub(super) async fn dial(&self) -> Result<Transport<N::Stream>, DialError> {
+        let began = Instant::now();
+        let dialled = self.dial_unobserved().await;
+        let result = dialled.as_ref().map(drop).map_err(DialError::as_str);
+        self.observer.notice(&Notice::Dialled { upstream: &self.name, result, took: began.elapsed() });
+        dialled
+    }
+
+    async fn dial_unobserved(&self) -> Result<Transport<N::Stream>, DialError> {
         let stream = self.connect().await?;
         let Some((config, name)) = &self.tls else { return Ok(Transport::Plain(stream)) };
         let handshake = tls::connect(stream, Arc::clone(config), name.clone());

@@ -29,6 +29,17 @@ pub enum HoldError {
     Draining,
 }
 
+impl HoldError {
+    /// A label for metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full(_) => "full",
+            Self::TooLong(_) => "too_long",
+            Self::Draining => "draining",
+        }
+    }
+}
+
 /// The line of those that wait.
 #[derive(Debug)]
 pub(super) struct Hold {

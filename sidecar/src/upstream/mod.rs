@@ -25,6 +25,7 @@ use pool::Pool;
 use crate::config;
 use crate::http::{BodyFault, Guard, RequestBody};
 use crate::net::Net;
+use crate::telemetry::{Fault, Notice, Observer};
 use crate::transport::Transport;
 
 /// Bytes that hyper may buffer of an answer; frames that the app sends right behind its 101 wait in there.
@@ -63,6 +64,21 @@ impl SendError {
         }
     }
 
+    /// Whose fault it was, as a label.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Dial(DialError::Timeout(_) | DialError::TlsTimeout(_)) | Self::NotTaken | Self::NoAnswer => {
+                Fault::Timeout
+            }
+            Self::Dial(_) => Fault::Unreachable,
+            Self::Held(HoldError::Draining) => Fault::Draining,
+            Self::Held(_) => Fault::Away,
+            Self::Body(BodyFault::TooLarge) => Fault::TooLarge,
+            Self::Body(_) => Fault::RequestBody,
+            Self::Broken(_) => Fault::BadAnswer,
+        }
+    }
+
     /// The sentence that the client is told; the app's address is not in it.
     pub fn for_client(&self) -> &'static str {
         match self {
@@ -90,6 +106,7 @@ pub struct Upstream<N> {
     pool: Arc<Pool>,
     /// `None` where upgrades do not wait for an app that is away.
     hold: Option<Hold>,
+    observer: Arc<dyn Observer>,
 }
 
 impl<N: Net> Upstream<N> {
@@ -101,12 +118,28 @@ impl<N: Net> Upstream<N> {
         tls_timeout: Duration,
         limits: config::Dial,
         hold: Option<config::Hold>,
+        observer: Arc<dyn Observer>,
     ) -> Self {
         let pool = Pool::new(limits.idle_connections, limits.idle_timeout);
         net.spawn(Arc::clone(&pool).expire());
-        let dialer = Dialer { net: net.clone(), target, tls, connect_timeout: limits.connect_timeout, tls_timeout };
+        let name = target.to_string();
+        let connect_timeout = limits.connect_timeout;
+        let dialer = Dialer {
+            net: net.clone(),
+            name,
+            target,
+            tls,
+            connect_timeout,
+            tls_timeout,
+            observer: Arc::clone(&observer),
+        };
         let hold = hold.map(|limits| Hold::new(limits, net.seed()));
-        Self { net, dialer, limits, pool, hold }
+        Self { net, dialer, limits, pool, hold, observer }
+    }
+
+    /// The app as it is configured, for people: without scheme and path.
+    pub fn name(&self) -> &str {
+        &self.dialer.name
     }
 
     /// Whether the app's name resolves.
@@ -135,7 +168,10 @@ impl<N: Net> Upstream<N> {
         let upload = request.body().upload();
         loop {
             let (mut sender, kept) = match self.pool.take() {
-                Some(sender) => (sender, true),
+                Some(sender) => {
+                    self.observer.notice(&Notice::Reused { upstream: self.name() });
+                    (sender, true)
+                }
                 None => (self.connect(self.dial().await?).await?, false),
             };
             let again = if kept { repeatable(&request) } else { None };
@@ -182,7 +218,13 @@ impl<N: Net> Upstream<N> {
         draining: impl Future<Output = ()>,
     ) -> Result<Response<Incoming>, SendError> {
         let transport = match &self.hold {
-            Some(hold) => hold.connection(|| self.dial(), draining).await?,
+            Some(hold) => {
+                let outcome = hold.connection(|| self.dial(), draining).await;
+                if let Err(SendError::Held(why)) = &outcome {
+                    self.observer.notice(&Notice::NotHeld { upstream: self.name(), why: why.as_str() });
+                }
+                outcome?
+            }
             None => self.dial().await?,
         };
         let exchange = async {

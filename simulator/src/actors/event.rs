@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use outrigger_shared::close::Side;
 
 use super::wire::Wire;
@@ -74,15 +75,24 @@ pub enum ConnectFailure {
     TlsTimeout,
 }
 
-/// Why no answer came.
+/// Why no answer came, or none of use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RequestFailure {
     /// Not within the client's answer timeout.
     Timeout,
     /// The connection ended before the answer did.
     Cut,
+    /// The answer's status says so, 400 or above; [`ClientEvent::AnswerReceived`] has told it.
+    Refused,
     /// An answer that is none to this request: no 101, or not the one asked for, or an unreadable body.
     Unusable,
+}
+
+impl RequestFailure {
+    /// Of an answer that opens no session.
+    pub(super) fn by_status(status: StatusCode) -> Self {
+        if status >= StatusCode::BAD_REQUEST { Self::Refused } else { Self::Unusable }
+    }
 }
 
 /// How a session ended, as one of its ends saw it.

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, ValueHint};
 use clap::{Arg, ArgAction, Command, ValueEnum, value_parser};
+use clap_complete::Shell;
 
 use crate::backend::Backend;
+use crate::report::Shard;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,6 +32,8 @@ Exit codes: 0 all holds, 1 an expectation or an invariant does not, 2 wrong flag
 const MAX_PRICE: f64 = 1e9;
 /// Threads that runs go on, unless told otherwise.
 const DEFAULT_JOBS: &str = "2";
+/// Parts of a run.
+const MAX_SHARDS: usize = 1000;
 
 pub(super) fn command() -> Command {
     Command::new("outrigger-sim")
@@ -39,19 +43,32 @@ pub(super) fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
-        .subcommand(Command::new("run").about("Run scenarios and compare their figures with what they expect").args([
-            files(),
-            seed(),
-            seeds(),
-            variant(),
-            jobs(),
-            no_progress(),
+        .subcommand(
+            Command::new("run").about("Run scenarios and compare their figures with what they expect").args([
+                files(),
+                seed(),
+                seeds(),
+                variant(),
+                jobs(),
+                no_progress(),
+                json(),
+                report(),
+                Arg::new("shard")
+                    .long("shard")
+                    .value_name("PART/OF")
+                    .value_parser(shard)
+                    .help("Only one part of all runs, as in 3/10; `merge` joins the reports of all parts"),
+                price("price-requests", "For a million requests, instead of the scenario's price"),
+                price("price-connections", "For one connection that is open for an hour"),
+                price("price-gib", "For 2^30 bytes sent to clients"),
+                Arg::new("currency").long("currency").value_name("TEXT").help("What prices are in"),
+                backend(),
+            ]),
+        )
+        .subcommand(Command::new("merge").about("Join the reports of all parts of a sharded run").args([
+            path("reports").value_name("FILE|DIR").num_args(1..).required(true).help("What `--report` wrote"),
             json(),
-            price("price-requests", "For a million requests, instead of the scenario's price"),
-            price("price-connections", "For one connection that is open for an hour"),
-            price("price-gib", "For 2^30 bytes sent to clients"),
-            Arg::new("currency").long("currency").value_name("TEXT").help("What prices are in"),
-            backend(),
+            report(),
         ]))
         .subcommand(Command::new("list").about("Scenarios and what they are about").arg(files().required(false)))
         .subcommand(Command::new("check").about("Everything that is wrong with scenario files, at once").arg(files()))
@@ -97,8 +114,24 @@ pub(super) fn command() -> Command {
             variant(),
             backend(),
         ]))
-        .subcommand(Command::new("schema").about("Print the JSON schema of scenario files"))
+        .subcommand(
+            Command::new("schema")
+                .about("Print the JSON schema of scenario files")
+                .arg(Arg::new("report").long("report").action(ArgAction::SetTrue).help("That of report.json instead")),
+        )
         .subcommand(Command::new("reference").about("Print the reference of scenario files"))
+        .subcommand(
+            Command::new("completions")
+                .about("Print a completion script")
+                .after_help("Example:\n  outrigger-sim completions bash > /etc/bash_completion.d/outrigger-sim")
+                .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell))),
+        )
+        .subcommand(
+            Command::new("man")
+                .about("Print a manual page")
+                .after_help("Example:\n  outrigger-sim man run > /usr/local/share/man/man1/outrigger-sim-run.1")
+                .arg(Arg::new("command").value_name("COMMAND").help("The one to tell about, instead of all")),
+        )
 }
 
 fn path(name: &'static str) -> Arg {
@@ -195,6 +228,24 @@ pub(super) fn backend_of(matches: &clap::ArgMatches) -> Backend {
 
 fn json() -> Arg {
     Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print runs and figures as JSON")
+}
+
+fn report() -> Arg {
+    Arg::new("report")
+        .long("report")
+        .value_name("DIR")
+        .value_parser(value_parser!(PathBuf))
+        .value_hint(ValueHint::DirPath)
+        .help("Write report.json, report.md and junit.xml into this folder")
+}
+
+/// `PART/OF`, counted from 1.
+fn shard(text: &str) -> Result<Shard, String> {
+    let parsed = text.split_once('/').and_then(|(part, of)| Some((part.parse().ok()?, of.parse().ok()?)));
+    match parsed {
+        Some((part, of)) if (1..=of).contains(&part) && of <= MAX_SHARDS => Ok(Shard { part, of }),
+        _ => Err(format!("write it as 3/10, from 1/10 to 10/10, at most {MAX_SHARDS} parts")),
+    }
 }
 
 /// `A..B`, both included.

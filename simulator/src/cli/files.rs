@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 
 use crate::backend::Backend;
+use crate::report;
 use crate::scenario::{self, Scenario, schedule};
 use crate::world;
 
@@ -172,14 +173,6 @@ pub(super) fn variant(matches: &ArgMatches) -> Option<usize> {
 /// The command that runs this again and tells all.
 pub(super) fn replay_command(backend: Backend, loaded: &[Loaded], task: Task) -> String {
     let found = &loaded[task.file];
-    let variant = if found.variants.len() > 1 { format!(" --variant {}", task.variant + 1) } else { String::new() };
-    let is_usual = backend == Backend::default();
-    let network = if is_usual { String::new() } else { format!(" --backend {}", backend.as_str()) };
-    format!("outrigger-sim replay {} --seed {}{variant}{network}", quoted(&found.path), task.seed)
-}
-
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    let file = found.path.display().to_string();
+    report::replay(backend, &file, found.variants.len(), task.variant, task.seed)
 }

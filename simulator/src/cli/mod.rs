@@ -1,12 +1,13 @@
 //! The command line of `outrigger-sim`.
 
-mod breakeven;
 mod command;
-mod costs;
 mod files;
 mod history;
 mod jobs;
-mod report;
+mod merge;
+mod outcome;
+mod pages;
+mod prices;
 mod run;
 mod shrink;
 
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use clap::ArgMatches;
 
 use self::files::{Loaded, Task};
+use crate::report::failures;
 use crate::scenario;
 use crate::world::Run;
 
@@ -58,6 +60,7 @@ pub fn main(
     };
     match matches.subcommand() {
         Some(("run", matches)) => run::run(matches, screen, out, err),
+        Some(("merge", matches)) => merge::merge(matches, screen, out, err),
         Some(("list", matches)) => list(matches, out, err),
         Some(("check", matches)) => check(matches, out, err),
         Some(("verify", matches)) => history::verify(matches, screen, out, err),
@@ -65,8 +68,11 @@ pub fn main(
         Some(("shrink", matches)) => shrink::shrink(matches, out, err),
         Some(("diff", matches)) => history::diff(matches, out, err),
         Some(("digest", matches)) => history::digest(matches, out, err),
+        Some(("schema", matches)) if matches.get_flag("report") => print(out, &crate::report::schema()),
         Some(("schema", _)) => print(out, &scenario::schema()),
         Some(("reference", _)) => print(out, &scenario::reference()),
+        Some(("completions", matches)) => pages::completions(matches, out),
+        Some(("man", matches)) => pages::man(matches, out, err),
         _ => unreachable!("clap insists on one of the subcommands"),
     }
 }
@@ -130,6 +136,5 @@ fn single(matches: &ArgMatches, err: &mut dyn Write) -> Option<(Vec<Loaded>, Tas
 
 /// Everything that does not hold in a run, a line each.
 fn wrong(run: &Run) -> Vec<String> {
-    let violations = run.violations.iter().map(ToString::to_string);
-    violations.chain(run.failures.iter().map(ToString::to_string)).collect()
+    failures(run).into_iter().map(|failure| failure.text).collect()
 }

@@ -297,6 +297,7 @@ fn register(options: &Options) -> Vec<Host> {
             lives,
             life: 0,
             up: true,
+            ports_taken: 0,
             process: 0,
             tasks: Vec::new(),
             prune_at: MIN_TASKS_TO_PRUNE,

@@ -46,6 +46,8 @@ pub(crate) struct Host {
     pub(crate) life: u16,
     /// Powered; a host that was crashed is not, until it is restarted.
     pub(crate) up: bool,
+    /// Ports that its kernels have given out for dialling, over all lives; the count starts over with the range.
+    pub(crate) ports_taken: u16,
     /// Its process runs. What an earlier process spawns afterwards is dropped.
     pub(crate) process: u32,
     pub(crate) tasks: Vec<AbortHandle>,

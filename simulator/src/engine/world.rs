@@ -7,7 +7,7 @@ use super::state::{call, with};
 use crate::fault::Fault;
 use crate::history::Digest;
 use crate::middlebox::{Cut, micros};
-use crate::net::SimNet;
+use crate::net::{SimNet, pass_over_ports};
 use crate::rng::Stream;
 use crate::wan::{Link, Place, Traffic};
 
@@ -99,14 +99,15 @@ impl World {
     /// stays the same. Panics when the host has no life left.
     pub fn restart(&self, name: &str) -> SimNet {
         let index = self.index(name);
-        call(|s| {
+        let fresh = call(|s| {
             let now = s.now();
             s.log.push(now, Arc::from(name), "restart".to_owned());
             let seed = s.seed;
             let host = s.host_mut(index);
             host.process += 1;
             host.tasks.drain(..).for_each(|task| task.abort());
-            if !host.up {
+            let booted = !host.up;
+            if booted {
                 assert!(
                     usize::from(host.life) + 1 < host.lives.len(),
                     "{name} has no life left: give it more with HostSpec::lives"
@@ -115,7 +116,11 @@ impl World {
                 host.up = true;
             }
             host.entropy = Stream::new(seed, &format!("host {name} process {}", host.process));
+            booted.then(|| (host.lives[usize::from(host.life)].0, host.ports_taken))
         });
+        if let Some((kernel, ports)) = fresh {
+            pass_over_ports(kernel, ports);
+        }
         SimNet::current(index)
     }
 

@@ -6,9 +6,9 @@ mod task;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
 use outrigger::net::{Endpoint, Net};
@@ -159,6 +159,19 @@ impl Net for SimNet {
 
     fn entropy(&self, out: &mut [u8]) {
         with(|s| s.host_mut(self.host).entropy.fill(out));
+    }
+}
+
+/// Makes a new kernel begin with a later port. Each one gives out the same ports in the same order, and peers of the life
+/// before still have connections from those, to which a SYN says nothing; a real kernel begins anywhere.
+pub(crate) fn pass_over_ports(kernel: HostId, ports: u16) {
+    set_current(kernel);
+    let mut cx = Context::from_waker(Waker::noop());
+    for _ in 0..ports {
+        // It is bound when it is first polled, and gives its port back at once.
+        let Poll::Ready(Ok(_)) = pin!(shim::UdpSocket::bind("0.0.0.0:0")).poll(&mut cx) else {
+            panic!("a kernel that is new has a port left");
+        };
     }
 }
 

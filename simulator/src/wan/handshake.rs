@@ -12,6 +12,8 @@ use crate::engine::{ConnId, Event, State, Step, mark_dirty};
 const SYN_TIMEOUT_US: u64 = 1_000_000;
 /// Retransmissions of a SYN, as `net.ipv4.tcp_syn_retries`: the last wait ends after 127 s.
 const SYN_RETRIES: u32 = 6;
+/// The first port that a kernel gives out for dialling; the others follow one by one.
+const FIRST_PORT: u16 = 49_152;
 /// A kernel that is handed a packet believes that the window is full size; the real one is kept by the model.
 const KERNEL_WINDOW: u16 = u16::MAX;
 
@@ -56,6 +58,7 @@ impl State {
 
     fn opened(&mut self, client: (u16, u16, Addr), to: Addr, seq: u32) {
         let Some(&(host, _)) = self.addresses.get(&to.ip) else { return };
+        self.host_mut(client.0).ports_taken = client.2.port.saturating_sub(FIRST_PORT).saturating_add(1);
         if let Some(old) = self.by_addr.get(&(client.2, to)) {
             self.retire(*old);
         }

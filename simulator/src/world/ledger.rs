@@ -16,7 +16,9 @@ use super::staleness::Staleness;
 use super::tamper::Tamper;
 use super::tap::Gauges;
 use super::wire::Wires;
-use crate::actors::{Account, AppEvent, Audience, ClientEvent, Clock, Collector, Ending, FeedEvent, Observer, Wire};
+use crate::actors::{
+    Account, AppEvent, Audience, ClientEvent, Clock, Collector, Ending, FeedEvent, Observer, RequestFailure, Wire,
+};
 use crate::backend::Network;
 
 /// Problems that are kept; a broken run has the same one over and over.
@@ -295,7 +297,9 @@ impl State {
             }
             ClientEvent::ConnectFailed { .. } | ClientEvent::RequestFailed { .. } => {
                 let client = self.client(id);
-                client.turn += 1;
+                // A refusal has passed the turn on when its answer came.
+                let refused = *event == ClientEvent::RequestFailed { why: RequestFailure::Refused };
+                client.turn += usize::from(!refused);
                 client.fine = false;
                 client.over(at_us, 0);
             }

@@ -4,6 +4,7 @@ use std::io;
 use std::time::{Duration, SystemTime};
 
 use outrigger::net::{Endpoint, Listener as _, Net};
+use outrigger_sim::engine::HostSpec;
 use outrigger_sim::fault::Fault;
 use outrigger_sim::wan::{Link, Place};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -56,6 +57,34 @@ fn a_crashed_host_is_silent_and_its_successor_resets_what_it_does_not_know() {
         (silent, refused, error)
     });
     assert_eq!(outcome.result, (true, true, io::ErrorKind::ConnectionReset));
+}
+
+/// Its old connections are still there at the other end, and know nothing of a new one from their port.
+#[test]
+fn a_host_that_comes_back_after_power_loss_dials_from_ports_of_its_own() {
+    let outcome = run(two(1, Link::latency(10_000)).host(HostSpec::new("laptop", 0).lives(3)), |world| async move {
+        serve_echo(world, 100).await;
+        let mut ports = Vec::new();
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            let laptop = world.host("laptop");
+            for _ in 0..2 {
+                let start = world.now();
+                let mut stream = dial(&laptop, world).await;
+                echo_once(world, &mut stream, 100).await;
+                assert_eq!(world.now().checked_sub(start), Some(ms(40)));
+                ports.push(stream.local_addr().port());
+                held.push(stream);
+            }
+            world.crash("laptop");
+            if ports.len() < 6 {
+                world.restart("laptop");
+            }
+        }
+        ports
+    });
+    let ports = outcome.result;
+    assert!(ports.is_sorted_by(|a, b| a < b), "{ports:?}");
 }
 
 #[test]

@@ -43,6 +43,78 @@ fn a_killed_app_is_the_apps_fault() {
 }
 
 #[test]
+fn a_refused_upgrade_is_one_failed_request() {
+    let run = with_fault("kind = 'kill'\nhost = 'feed'");
+    let figure = |metric| figure(&run, "web", metric);
+    assert!(figure("failed_requests") >= 4.0);
+    assert_eq!(figure("failed_requests"), figure("requests") - figure("handshakes"));
+}
+
+/// Of two targets, it goes to the other one after each refusal, as after any other failure.
+#[test]
+fn a_client_whose_upgrade_is_refused_turns_to_the_next_target() {
+    let text = r#"
+name = "one app is gone"
+duration = "2m"
+[[apps]]
+name = "dead"
+[[apps]]
+name = "alive"
+[[sidecars]]
+name = "first"
+upstream = "dead"
+[[sidecars]]
+name = "second"
+upstream = "alive"
+[[clients]]
+name = "web"
+kind = "push"
+count = 4
+target = ["first", "second"]
+[[faults]]
+kind = "kill"
+host = "dead"
+at = "0s"
+for = "1m"
+"#;
+    let run = run(text, 1);
+    assert_good(&run);
+    assert!(figure(&run, "web", "failed_requests") > 0.0);
+    assert!(figure(&run, "web", "failed_requests") <= 4.0, "the second target is there all the time");
+}
+
+/// The app still has the connections of a sidecar that lost its power, has closed them for its part, and is to start
+/// again on the same port.
+#[test]
+fn an_app_starts_again_whatever_its_sidecar_has_left_behind() {
+    let text = r#"
+name = "one after the other"
+duration = "2m"
+heal = "4m"
+[[apps]]
+name = "feed"
+[[sidecars]]
+name = "edge"
+[[clients]]
+name = "web"
+kind = "push"
+count = 8
+ping = "15s"
+[[faults]]
+kind = "power-loss"
+host = "edge"
+at = "41s"
+for = "15s"
+[[faults]]
+kind = "kill"
+host = "feed"
+at = "52s"
+for = "10s"
+"#;
+    assert_good(&run(text, 1));
+}
+
+#[test]
 fn a_partition_holds_everything_back_until_it_is_over() {
     let run = with_fault("kind = 'partition'\na = 'web'\nb = 'edge'");
     assert!(figure(&run, "web", "update_delay_max") >= 19_000_000.0);

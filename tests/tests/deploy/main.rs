@@ -6,4 +6,5 @@ mod handover;
 mod hold;
 mod inherited;
 mod measure;
+mod reload;
 mod reuseport;

@@ -32,6 +32,7 @@ pub(crate) fn config(reader: &mut Reader) -> Option<Config> {
     let drain = lifecycle::drain(reader, shutdown_grace);
     let handover = reader.one("handover", plain(lifecycle::socket_path));
     let reuse_port = reader.switch("reuseport");
+    let watch = reader.switch("watch");
     let worker_threads = to_usize(reader.count("worker_threads"));
     let log = log(reader);
     if reader.report.faults.is_empty() {
@@ -57,6 +58,7 @@ pub(crate) fn config(reader: &mut Reader) -> Option<Config> {
         hold,
         handover,
         reuse_port,
+        watch,
         worker_threads,
         log,
     })

@@ -80,6 +80,7 @@ const OTHER: &[(&str, &str)] = &[
     ("hold_max", "7"),
     ("handover", "/run/h.sock"),
     ("reuseport", "on"),
+    ("watch", "off"),
     ("worker_threads", "2"),
     ("log_format", "json"),
     ("log_level", "debug"),

@@ -38,9 +38,12 @@ fn splice(stream: &Stream, document: &Node, change: &Change) -> Result<Splice, F
             let flowing = format!("{}: {}", Value::from(key.as_str()), flow(value));
             add(stream, node, to.len(), &flowing, '{', |indent, feed| block_entry(key, value, indent, feed))
         }
-        Change::Append { to, value } => {
+        Change::Append { to, values } => {
             let node = find(stream, document, to)?;
-            add(stream, node, to.len(), &flow(value), '[', |indent, feed| block_item(value, indent, feed))
+            let flowing = values.iter().map(flow).collect::<Vec<_>>().join(", ");
+            add(stream, node, to.len(), &flowing, '[', |indent, feed| {
+                values.iter().map(|value| block_item(value, indent, feed)).collect()
+            })
         }
         Change::Replace { at, with } => {
             let node = find(stream, document, at)?;

@@ -97,9 +97,11 @@ impl<'a> Stream<'a> {
         }
         let file = parse.tree();
         let mut documents = Vec::new();
-        for document in file.documents() {
+        // What the parser gave up on is not worth the validator's time, of which it might take much.
+        for document in file.documents().filter(|_| parse.ok()) {
             let violations = Validator::new().validate(&document);
-            let counts = |violation: &Violation| violation.severity == Severity::Error && violation.message != CLOSING_BRACKET;
+            let counts =
+                |violation: &Violation| violation.severity == Severity::Error && violation.message != CLOSING_BRACKET;
             for violation in violations.into_iter().filter(counts) {
                 let at = violation.text_range.map_or(0, |range| range.start as usize);
                 faults.push((at, violation.message));

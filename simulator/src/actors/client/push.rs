@@ -142,7 +142,7 @@ impl<N: Net> WebSockets<'_, N> {
         let (status, took) = (response.status().as_u16(), began.elapsed());
         self.actor.client_event(&ClientEvent::AnswerReceived { status, empty: false, bytes: 0, took });
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return Err(RequestFailure::Unusable);
+            return Err(RequestFailure::by_status(response.status()));
         }
         let upgrade = hyper::upgrade::on(&mut response);
         check_answer(&response.into_parts().0, key.as_bytes()).map_err(|_| RequestFailure::Unusable)?;

@@ -117,7 +117,7 @@ impl<N: Net> Streams<'_, N> {
                 if response.status() == StatusCode::OK && is_stream {
                     return Some((connection, response.into_body()));
                 }
-                RequestFailure::Unusable
+                RequestFailure::by_status(response.status())
             }
             Err(why) => why,
         };

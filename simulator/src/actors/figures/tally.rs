@@ -6,7 +6,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::actors::event::{ClientEvent, Ending, RequestKind};
+use crate::actors::event::{ClientEvent, Ending, RequestFailure, RequestKind};
 
 /// Figures are exact to three digits.
 const SIGNIFICANT_DIGITS: u8 = 3;
@@ -28,6 +28,7 @@ pub struct Figures {
     /// Answers that told nothing new.
     pub empty_answers: u64,
     pub statuses: BTreeMap<u16, u64>,
+    /// Requests without an answer of use, but for those that a status refused, by the reason.
     pub request_failures: BTreeMap<String, u64>,
     /// WebSockets and event streams that were opened.
     pub sessions: u64,
@@ -113,12 +114,16 @@ impl Tally {
                 self.empty_answers += u64::from(*empty);
                 self.answer_time.add(*took);
             }
-            ClientEvent::RequestFailed { why } => bump(&mut self.request_failures, format!("{why:?}")),
+            // Of a refusal the answer is counted, by its status.
+            ClientEvent::RequestFailed { why } if *why != RequestFailure::Refused => {
+                bump(&mut self.request_failures, format!("{why:?}"));
+            }
             ClientEvent::Closed { how, code, .. } => bump(&mut self.ends, end_name(*how, *code)),
             ClientEvent::ReconnectIn(_) => self.retries += 1,
             ClientEvent::MessageSent { .. } => self.messages_sent += 1,
             ClientEvent::AckMissing { .. } => self.acks_missing += 1,
-            ClientEvent::Started { .. }
+            ClientEvent::RequestFailed { .. }
+            | ClientEvent::Started { .. }
             | ClientEvent::HandshakeDone { .. }
             | ClientEvent::UpdateReceived { .. }
             | ClientEvent::Acked { .. } => {}

@@ -68,6 +68,11 @@ impl Scenario {
     pub fn link(&self, from: RegionId, to: RegionId) -> &Link {
         &self.links[from.0][to.0]
     }
+
+    /// The file as it was read.
+    pub fn text(&self) -> &str {
+        &self.source.text
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

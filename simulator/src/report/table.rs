@@ -35,22 +35,22 @@ const UNKNOWN: &str = "-";
 const AROUND_CELL: usize = 3;
 
 /// One variant's figures: means over its seeds.
-pub(super) struct Row {
+pub struct Row {
     /// Its place among the scenario's variants.
-    pub(super) variant: usize,
-    pub(super) metrics: Metrics,
+    pub variant: usize,
+    pub metrics: Metrics,
     /// For how long they were counted.
-    pub(super) measured_us: f64,
+    pub measured_us: f64,
 }
 
 impl Row {
-    pub(super) fn get(&self, group: &str, metric: &str) -> Option<f64> {
+    pub fn get(&self, group: &str, metric: &str) -> Option<f64> {
         self.metrics.get(&(group.to_owned(), metric.to_owned())).copied()
     }
 }
 
 /// The mean of each figure over seeds; of a figure that is a maximum, the greatest.
-pub(super) fn mean<'a>(runs: impl Iterator<Item = &'a Metrics>) -> Metrics {
+pub fn mean<'a>(runs: impl Iterator<Item = &'a Metrics>) -> Metrics {
     let mut sums: BTreeMap<(String, String), (f64, f64)> = BTreeMap::new();
     for metrics in runs {
         for (key, value) in metrics {
@@ -67,7 +67,7 @@ pub(super) fn mean<'a>(runs: impl Iterator<Item = &'a Metrics>) -> Metrics {
 
 /// All that is told of a scenario: figures, costs where there are prices, and where the ways of getting updates break
 /// even. No line is longer than `width` if each column fits beside the names.
-pub(super) fn tables(scenario: &Scenario, rows: &[Row], width: usize) -> String {
+pub fn tables(scenario: &Scenario, rows: &[Row], width: usize) -> String {
     let mut text = figures(scenario, rows, width);
     if let Some(prices) = &scenario.prices {
         let currency = &prices.currency;

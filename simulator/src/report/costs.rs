@@ -3,27 +3,24 @@
 //! Amounts are for one client and a month of 30 days that goes on as the run did. Per update they would say less: the same
 //! updates are for more or fewer clients, and a client that waits for nothing costs something too.
 
-use clap::ArgMatches;
-
 use crate::scenario::{Metrics, Prices};
 
 const GIB: f64 = 1_073_741_824.0;
 const HOUR_US: f64 = 3_600_000_000.0;
 const MONTH_US: f64 = 30.0 * 24.0 * HOUR_US;
 const MILLION: f64 = 1_000_000.0;
-const DEFAULT_CURRENCY: &str = "USD";
 
 /// What one client costs in a month; `None` where there is no price.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Costs {
-    pub(super) requests: Option<f64>,
-    pub(super) connections: Option<f64>,
-    pub(super) traffic: Option<f64>,
+pub struct Costs {
+    pub requests: Option<f64>,
+    pub connections: Option<f64>,
+    pub traffic: Option<f64>,
 }
 
 impl Costs {
     /// `clients` are in the group, whose figures were counted for so many microseconds.
-    pub(super) fn of(prices: &Prices, metrics: &Metrics, group: &str, clients: u32, measured_us: f64) -> Self {
+    pub fn of(prices: &Prices, metrics: &Metrics, group: &str, clients: u32, measured_us: f64) -> Self {
         let months = measured_us / MONTH_US * f64::from(clients);
         let of = |price: Option<f64>, metric: &str, unit: f64| {
             let amount = metrics.get(&(group.to_owned(), metric.to_owned())).copied().unwrap_or(0.0);
@@ -36,28 +33,9 @@ impl Costs {
         }
     }
 
-    pub(super) fn together(self) -> f64 {
+    pub fn together(self) -> f64 {
         [self.requests, self.connections, self.traffic].into_iter().flatten().sum()
     }
-}
-
-/// The scenario's prices, with those of the command line in their place.
-pub(super) fn prices(written: Option<Prices>, matches: &ArgMatches) -> Option<Prices> {
-    let given = |name: &str| matches.get_one::<f64>(name).copied();
-    let currency = matches.get_one::<String>("currency");
-    let flags = (given("price-requests"), given("price-connections"), given("price-gib"));
-    if written.is_none() && flags == (None, None, None) {
-        return None;
-    }
-    let none =
-        || Prices { currency: DEFAULT_CURRENCY.to_owned(), million_requests: None, connection_hour: None, gib: None };
-    let written = written.unwrap_or_else(none);
-    Some(Prices {
-        currency: currency.cloned().unwrap_or(written.currency),
-        million_requests: flags.0.or(written.million_requests),
-        connection_hour: flags.1.or(written.connection_hour),
-        gib: flags.2.or(written.gib),
-    })
 }
 
 #[cfg(test)]

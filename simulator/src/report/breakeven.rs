@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::costs::Costs;
-use super::report::Row;
+use super::model;
+use super::table::Row;
 use crate::scenario::{Axis, ClientGroup, Scenario, Sweep};
 
 /// A ratio this near to 1 on both sides of a point is noise and no crossing.
@@ -11,21 +12,21 @@ const SAME: f64 = 0.01;
 
 /// One pair of groups along one axis, at one value of the other axis if there is one.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct BreakEven {
+pub struct BreakEven {
     /// What is compared: `bytes`, or the currency.
-    pub(super) measure: String,
-    pub(super) pair: [String; 2],
+    pub measure: String,
+    pub pair: [String; 2],
     /// The axis along which it was looked for.
-    pub(super) along: String,
+    pub along: String,
     /// The other axis and its value.
-    pub(super) at: Option<(String, String)>,
+    pub at: Option<(String, String)>,
     /// As in `poll from 17.2s`: which of the pair is the cheaper one from which value on, in the order of the axis.
-    pub(super) cheaper: Vec<String>,
+    pub cheaper: Vec<String>,
 }
 
 /// All of a scenario with a sweep over numbers: for each pair of groups that get their updates in different ways, if
 /// either of them is the cheaper one in some cells and not in others.
-pub(super) fn all(scenario: &Scenario, rows: &[Row]) -> Vec<BreakEven> {
+pub fn all(scenario: &Scenario, rows: &[Row]) -> Vec<BreakEven> {
     let axes: Vec<Axis> = scenario.sweeps.iter().map(Sweep::axis).collect();
     let Some(along) = axes.iter().rposition(|axis| axis.amounts().is_some_and(|amounts| amounts.len() > 1)) else {
         return Vec::new();
@@ -61,7 +62,19 @@ pub(super) fn all(scenario: &Scenario, rows: &[Row]) -> Vec<BreakEven> {
     found
 }
 
-pub(super) fn to_json(file: &str, found: &BreakEven) -> Value {
+impl From<&BreakEven> for model::BreakEven {
+    fn from(found: &BreakEven) -> Self {
+        Self {
+            measure: found.measure.clone(),
+            groups: found.pair.clone(),
+            along: found.along.clone(),
+            at: found.at.as_ref().map(|(key, value)| format!("{key} = {value}")),
+            cheaper: found.cheaper.clone(),
+        }
+    }
+}
+
+pub fn to_json(file: &str, found: &BreakEven) -> Value {
     json!({
         "file": file,
         "measure": found.measure,

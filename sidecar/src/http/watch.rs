@@ -1,0 +1,56 @@
+//! The account of one exchange, from the request's header to the end of the answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::HOST;
+use http::{Request, StatusCode};
+use tokio::time::Instant;
+
+use super::proxy::header_text;
+use super::serve::Connection;
+use crate::telemetry::{Exchange, Fault, Notice, Observer};
+
+/// Tells the observer when it is dropped. Until there is an answer, that means that the client has left.
+pub(super) struct Watch {
+    pub(super) exchange: Exchange,
+    began: Instant,
+    observer: Arc<dyn Observer>,
+}
+
+impl Watch {
+    pub(super) fn new<B>(request: &Request<B>, connection: &Connection, observer: &Arc<dyn Observer>) -> Box<Self> {
+        let exchange = Exchange {
+            client: connection.peer,
+            scheme: if connection.tls { "https" } else { "http" },
+            method: request.method().clone(),
+            host: header_text(request.headers(), &HOST),
+            path: request.uri().path().into(),
+            status: StatusCode::from_u16(499).expect("it is a number of three digits"),
+            upgrade: false,
+            fault: Some(Fault::ClientLeft),
+            took: Duration::ZERO,
+            body_bytes: 0,
+            whole: false,
+        };
+        Box::new(Self { exchange, began: Instant::now(), observer: Arc::clone(observer) })
+    }
+
+    /// There is an answer; `fault` where it is not the app's.
+    pub(super) fn answer(&mut self, status: StatusCode, fault: Option<Fault>) {
+        self.exchange.status = status;
+        self.exchange.fault = fault;
+    }
+
+    /// So many more bytes of the answer's body went out.
+    pub(super) fn sent(&mut self, bytes: usize) {
+        self.exchange.body_bytes += bytes as u64;
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.exchange.took = self.began.elapsed();
+        self.observer.notice(&Notice::Answered(&self.exchange));
+    }
+}

@@ -1,0 +1,287 @@
+//! Figures of the whole process, for Prometheus and OpenTelemetry.
+//!
+//! They are counted here and not by a metrics library: page and OTLP are both made from one [`Snapshot`], and what a
+//! busy session adds on every turn is a handful of atomic additions.
+
+mod store;
+mod table;
+mod text;
+mod traffic;
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use http::Method;
+use outrigger_shared::close::{CloseCode, Initiator, Side};
+use outrigger_shared::event::Event;
+use outrigger_shared::relay::{Relay, Stats};
+use tokio::time::Instant;
+
+pub use store::{Snapshot, Value};
+pub use table::{FAMILIES, Family, Id, Kind};
+pub use text::Format;
+
+use self::store::Store;
+use self::traffic::Traffic;
+use super::{Exchange, Notice, Observer};
+use crate::lifecycle::Stage;
+use crate::session::Who;
+
+/// What is not counted as it happens but looked up when somebody asks.
+#[derive(Debug, Clone)]
+pub struct Now {
+    pub stage: Stage,
+    /// Clients' connections that are open.
+    pub connections: usize,
+    /// Upgrades that wait, by upstream.
+    pub held: Vec<(String, usize)>,
+}
+
+/// All figures of a process.
+#[derive(Debug)]
+pub struct Metrics {
+    started: SystemTime,
+    store: Store,
+    traffic: Traffic,
+    /// By the [`Side`] that is not read.
+    held_back: [Mutex<HeldBack>; 2],
+}
+
+/// How many sessions are held back, and for how long all of them together have been.
+#[derive(Debug)]
+struct HeldBack {
+    sessions: u32,
+    time: Duration,
+    /// `time` is right as of this moment.
+    at: Instant,
+}
+
+impl HeldBack {
+    fn settle(&mut self) -> &mut Self {
+        let now = Instant::now();
+        self.time += (now - self.at) * self.sessions;
+        self.at = now;
+        self
+    }
+}
+
+impl Metrics {
+    /// Call within the runtime; `started` is the wall clock now.
+    pub fn new(started: SystemTime) -> Self {
+        let held_back = || Mutex::new(HeldBack { sessions: 0, time: Duration::ZERO, at: Instant::now() });
+        let metrics =
+            Self { started, store: Store::new(), traffic: Traffic::default(), held_back: [held_back(), held_back()] };
+        metrics.show_zeros();
+        metrics
+    }
+
+    /// The page that Prometheus scrapes.
+    pub fn page(&self, now: &Now, format: Format) -> String {
+        text::page(&self.snapshot(now), format)
+    }
+
+    /// Every family at this moment.
+    pub fn snapshot(&self, now: &Now) -> Vec<Snapshot> {
+        let mut snapshots = self.store.snapshot();
+        let mut put = |id: Id, labels: &[&str], value: Value| {
+            let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+            snapshots[id as usize].series.push((labels, value));
+        };
+        let mut number = |id, labels: &[&str], number| put(id, labels, Value::Number(number));
+        number(Id::BuildInfo, &[env!("CARGO_PKG_VERSION")], 1.0);
+        let started = self.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        number(Id::Started, &[], started.as_secs_f64());
+        for stage in [Stage::Running, Stage::Draining, Stage::Stopping, Stage::Closing] {
+            number(Id::Stage, &[stage.as_str()], f64::from(u8::from(stage == now.stage)));
+        }
+        number(Id::Connections, &[], count(now.connections));
+        for (upstream, held) in &now.held {
+            number(Id::Held, &[upstream], count(*held));
+        }
+        for side in Side::BOTH {
+            let mut held_back = lock(&self.held_back[side as usize]);
+            let HeldBack { sessions, time, .. } = held_back.settle();
+            number(Id::HeldBack, &[side.as_str()], f64::from(*sessions));
+            number(Id::HeldBackTime, &[side.as_str()], time.as_secs_f64());
+        }
+        self.traffic.snapshot(&mut put);
+        snapshots
+    }
+
+    /// Makes series whose labels are known, so that the first event is an increase and not a beginning.
+    fn show_zeros(&self) {
+        for scheme in ["ws", "wss", "tls"] {
+            self.store.add(Id::Sessions, &[scheme], 0.0);
+            self.store.add(Id::Opened, &[scheme], 0.0);
+        }
+        for (by, cause, sides) in ENDS {
+            for side in *sides {
+                self.store.add(Id::Ended, &[by, cause, side], 0.0);
+            }
+        }
+        for listener in ["http", "https", "tls"] {
+            self.store.add(Id::Accepted, &[listener], 0.0);
+            self.store.add(Id::TurnedAway, &[listener], 0.0);
+        }
+        for side in Side::BOTH.map(Side::as_str) {
+            for limit in ["message_size", "frame_size", "fragments", "rate"] {
+                self.store.add(Id::LimitsHit, &[side, limit], 0.0);
+            }
+            self.store.add(Id::RateLimited, &[side], 0.0);
+            self.store.add(Id::Violations, &[side], 0.0);
+            self.store.add(Id::Pongs, &[side], 0.0);
+        }
+    }
+
+    fn answered(&self, exchange: &Exchange) {
+        let status = exchange.status.as_str();
+        let took = exchange.took.as_secs_f64();
+        self.store.observe(Id::Requests, &[known_method(&exchange.method), status, exchange.scheme], took);
+        if exchange.upgrade {
+            self.store.observe(Id::Upgrades, &[exchange.outcome()], took);
+        }
+    }
+
+    fn add(&self, id: Id, labels: &[&str]) {
+        self.store.add(id, labels, 1.0);
+    }
+
+    fn closed(&self, side: Side, code: Option<CloseCode>) {
+        self.add(Id::Closes, &[side.as_str(), &code_label(code)]);
+    }
+}
+
+/// Who can begin which end, and the sides that can be at fault.
+const ENDS: &[(&str, &str, &[&str])] = &[
+    ("client", "close", &[""]),
+    ("app", "close", &[""]),
+    ("sidecar", "idle", &[""]),
+    ("sidecar", "lifetime", &[""]),
+    ("sidecar", "drain", &[""]),
+    ("sidecar", "shutdown", &[""]),
+    ("client", "gone", &["client"]),
+    ("app", "gone", &["app"]),
+    ("client", "reset", &["client"]),
+    ("app", "reset", &["app"]),
+    ("sidecar", "keepalive_lost", &["client", "app"]),
+    ("sidecar", "message_too_big", &["client", "app"]),
+    ("sidecar", "frame_too_big", &["client", "app"]),
+    ("sidecar", "too_many_fragments", &["client", "app"]),
+    ("sidecar", "rate_exceeded", &["client", "app"]),
+    ("sidecar", "protocol", &["client", "app"]),
+    ("sidecar", "stalled", &["client", "app"]),
+    ("client", "eof", &[""]),
+    ("app", "eof", &[""]),
+];
+
+impl Observer for Metrics {
+    fn event(&self, who: &Who, event: &Event) {
+        match event {
+            Event::SessionOpened => {
+                self.add(Id::Opened, &[who.scheme]);
+                self.store.add(Id::Sessions, &[who.scheme], 1.0);
+            }
+            Event::Backpressure { from, on } => {
+                let mut held_back = lock(&self.held_back[*from as usize]);
+                let held_back = held_back.settle();
+                held_back.sessions = held_back.sessions.saturating_add_signed(if *on { 1 } else { -1 });
+            }
+            Event::PongReceived { from, rtt } => {
+                self.add(Id::Pongs, &[from.as_str()]);
+                self.store.observe(Id::PingRtt, &[from.as_str()], rtt.as_secs_f64());
+            }
+            Event::LimitHit { from, limit } => self.add(Id::LimitsHit, &[from.as_str(), limit.as_str()]),
+            Event::RateLimited { from, on: true } => self.add(Id::RateLimited, &[from.as_str()]),
+            Event::Violation { from, .. } => self.add(Id::Violations, &[from.as_str()]),
+            // Counted from the relay's own figures, or at the end.
+            _ => {}
+        }
+    }
+
+    fn ended(&self, who: &Who, lived: Duration, relay: &Relay) {
+        self.store.add(Id::Sessions, &[who.scheme], -1.0);
+        self.store.observe(Id::Lived, &[who.scheme], lived.as_secs_f64());
+        let Some(end) = relay.end() else { return };
+        let side = end.cause.side().map_or("", Side::as_str);
+        self.add(Id::Ended, &[end.by.as_str(), end.cause.as_str(), side]);
+        // Raw sessions have no Closes.
+        if who.scheme != "tls" {
+            self.closed(Side::Client, end.client_code);
+            self.closed(Side::App, end.app_code);
+        }
+    }
+
+    fn cut(&self, who: &Who) {
+        self.store.add(Id::Sessions, &[who.scheme], -1.0);
+        self.add(Id::Ended, &[Initiator::Sidecar.as_str(), "cut", ""]);
+    }
+
+    fn passed(&self, from: Side, passed: &Stats) {
+        self.traffic.add(from, passed);
+    }
+
+    fn counts_traffic(&self) -> bool {
+        true
+    }
+
+    fn notice(&self, notice: &Notice<'_>) {
+        match *notice {
+            Notice::Accepted { scheme } => self.add(Id::Accepted, &[scheme]),
+            Notice::TurnedAway { scheme } => self.add(Id::TurnedAway, &[scheme]),
+            Notice::TlsHandshake { result: Ok(version), took } => {
+                self.add(Id::TlsHandshakes, &[version, "ok"]);
+                self.store.observe(Id::TlsDuration, &[], took.as_secs_f64());
+            }
+            Notice::TlsHandshake { result: Err(why), .. } => self.add(Id::TlsHandshakes, &["none", why]),
+            Notice::Answered(exchange) => self.answered(exchange),
+            Notice::Dialled { upstream, result, took } => {
+                self.add(Id::Dials, &[upstream, result.err().unwrap_or("ok")]);
+                if result.is_ok() {
+                    self.store.observe(Id::DialDuration, &[upstream], took.as_secs_f64());
+                }
+            }
+            Notice::Reused { upstream } => self.add(Id::Reused, &[upstream]),
+            Notice::NotHeld { upstream, why } => self.add(Id::NotHeld, &[upstream, why]),
+        }
+    }
+}
+
+/// The methods of OpenTelemetry's conventions; a client's own are `_OTHER`.
+pub(crate) fn known_method(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "DELETE" => "DELETE",
+        "HEAD" => "HEAD",
+        "OPTIONS" => "OPTIONS",
+        "PATCH" => "PATCH",
+        "CONNECT" => "CONNECT",
+        "TRACE" => "TRACE",
+        "QUERY" => "QUERY",
+        _ => "_OTHER",
+    }
+}
+
+/// Peers choose among thousands of codes: those with a meaning by their number, the others by their kind.
+fn code_label(code: Option<CloseCode>) -> String {
+    match code.map(|code| code.0) {
+        None => "1006".to_owned(),
+        Some(code @ 1000..=1015) => code.to_string(),
+        Some(3000..=3999) => "3xxx".to_owned(),
+        Some(_) => "4xxx".to_owned(),
+    }
+}
+
+/// Exact up to 2^53, which no count of ours reaches.
+#[expect(clippy::cast_precision_loss, reason = "exact for every count that fits into memory")]
+fn count(n: usize) -> f64 {
+    n as f64
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;
