@@ -9,8 +9,10 @@
 //! * [`handshake`] checks the request and the answer that open a session; [`trace_context`] its `traceparent`.
 //! * [`limits`] is what an operator can set.
 //! * [`event`] is the account of what happened.
+//! * [`choose`] picks one of several upstreams.
 //! * [`time`] is the one unit of time; [`entropy`] draws numbers from a seed.
 
+pub mod choose;
 pub mod close;
 pub mod entropy;
 pub mod event;

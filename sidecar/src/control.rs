@@ -90,9 +90,8 @@ impl<N: Net> Control<N> {
         if let Some(wrong) = tls.as_ref().and_then(|tls| self.out_of_date(tls, before.tls.as_ref())) {
             return Err(SettingsError::from(wrong).into());
         }
-        let known = Some(&in_force.upstream.target);
-        let settings =
-            Settings::new(self.proxy.net(), config, &self.start.crypto, tls, known, self.proxy.observer()).await?;
+        let (net, crypto, observer) = (self.proxy.net(), &self.start.crypto, self.proxy.observer());
+        let settings = Settings::new(net, config, crypto, tls, Some(&before), observer).await?;
         self.proxy.put_into_force(settings);
         self.places.resize(config.max_connections.unwrap_or(self.start.max_connections));
         *in_force = config.clone();

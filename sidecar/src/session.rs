@@ -20,6 +20,7 @@ use crate::net::Net;
 use crate::registry::{Handle, Registry};
 use crate::telemetry::Observer;
 use crate::transport::Transport;
+use crate::upstream::Seat;
 
 /// Who a session is, for the account of it. Idle sessions hold this, so it is kept short.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub struct Who {
     pub path: Box<str>,
     /// The subprotocol agreed on.
     pub protocol: Option<Box<str>>,
+    /// The name of the upstream, where there are several.
+    pub upstream: Option<Arc<str>>,
 }
 
 /// Where a session's events go, and what lives as long as the session does.
@@ -44,6 +47,7 @@ pub(crate) struct Account {
     counts_traffic: bool,
     /// How it ended, once it has.
     cause: Option<Cause>,
+    seat: Seat,
     _permit: Arc<Permit>,
     _live: Live,
 }
@@ -53,13 +57,14 @@ impl Account {
         who: Who,
         observer: Arc<dyn Observer>,
         registry: Arc<Registry>,
+        seat: Seat,
         permit: Arc<Permit>,
         live: Live,
     ) -> Self {
         observer.event(&who, &Event::SessionOpened);
         let counts_traffic = observer.counts_traffic();
         let handle = registry.enter(who, Instant::now());
-        Self { handle, registry, observer, counts_traffic, cause: None, _permit: permit, _live: live }
+        Self { handle, registry, observer, counts_traffic, cause: None, seat, _permit: permit, _live: live }
     }
 
     /// What others may ask of the session.
@@ -84,6 +89,13 @@ impl Account {
     /// The session is over and its counters are final.
     pub(crate) fn close(&mut self, relay: &Relay) {
         self.cause = relay.end().map(|end| end.cause);
+        let lost = |cause| {
+            use Cause::{Gone, KeepaliveLost, Reset, Stalled};
+            matches!(cause, KeepaliveLost(Side::App) | Gone(Side::App) | Reset(Side::App) | Stalled(Side::App))
+        };
+        if self.cause.is_some_and(lost) {
+            self.seat.suspect();
+        }
         self.observer.ended(self.handle.who(), self.handle.age(), relay);
     }
 }

@@ -10,13 +10,13 @@ use outrigger_shared::limits::Policy;
 use rustls::pki_types::ServerName;
 use tokio::time::timeout;
 
-use crate::config::{self, Access, Config, HttpLimits, Inspect, ResponseHeaders, Target};
+use crate::config::{self, Access, Config, HttpLimits, Inspect, Place, ResponseHeaders, Target};
 use crate::drain;
 use crate::net::Net;
 use crate::session;
 use crate::telemetry::Observer;
 use crate::tls::{self, Crypto, LoadError, ServerSide};
-use crate::upstream::Upstream;
+use crate::upstream::{self, Board, Spec, Upstream};
 
 /// Why a configuration that is right in itself cannot be put into force.
 #[derive(Debug, thiserror::Error)]
@@ -27,8 +27,8 @@ pub enum SettingsError {
         "{name:?} is no name that a certificate can be checked against; set upstream_tls_name to the one in the app's certificate"
     )]
     UpstreamName { name: String },
-    #[error("upstream {host}: the name does not resolve ({why}); check the spelling, or give an address")]
-    Resolve { host: String, why: io::Error },
+    #[error("{place}: upstream {host}: the name does not resolve ({why}); check the spelling, or give an address")]
+    Resolve { place: Place, host: String, why: io::Error },
 }
 
 impl SettingsError {
@@ -59,37 +59,21 @@ pub struct Settings<N> {
 }
 
 impl<N: Net> Settings<N> {
-    /// Looks the app's name up once, to see whether it is right; but not that of `known`, which has been looked up
-    /// before, and may be out of reach just now.
+    /// Looks names of upstreams up once, to see whether they are right; but not those that `before` has, which have been
+    /// looked up before, and may be out of reach just now. What is known of upstreams that stay is kept.
     pub(crate) async fn new(
         net: &N,
         config: &Config,
         crypto: &Crypto,
         tls: Option<ServerSide>,
-        known: Option<&Target>,
+        before: Option<&Self>,
         observer: &Arc<dyn Observer>,
     ) -> Result<Self, SettingsError> {
-        let upstream_tls = upstream_tls(config, crypto)?;
-        let upstream = Upstream::new(
-            net.clone(),
-            config.upstream.target.clone(),
-            upstream_tls,
-            config.http.tls_handshake_timeout,
-            config.dial.clone(),
-            config.hold,
-            Arc::clone(observer),
-        );
-        if let Target::Tcp { host, .. } = &config.upstream.target
-            && known != Some(&config.upstream.target)
-        {
-            let check = timeout(config.dial.connect_timeout, upstream.check_name()).await;
-            let found = check.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-            found.map_err(|why| SettingsError::Resolve { host: host.clone(), why })?;
-        }
+        let upstream = upstream(net, config, crypto, observer, before).await?;
         let codes = &config.session.close_codes;
         Ok(Self {
             upstream,
-            authority: authority(&config.upstream.target),
+            authority: authority(&config.upstreams[0].target),
             tls,
             http: config.http.clone(),
             access: config.access.clone(),
@@ -111,12 +95,55 @@ impl<N: Net> Settings<N> {
     }
 }
 
-/// TLS towards the app and the name its certificate must have.
+/// The upstreams of a configuration, with what is known of them from `before`. At least one of their names resolves.
+async fn upstream<N: Net>(
+    net: &N,
+    config: &Config,
+    crypto: &Crypto,
+    observer: &Arc<dyn Observer>,
+    before: Option<&Settings<N>>,
+) -> Result<Upstream<N>, SettingsError> {
+    let mut specs = Vec::new();
+    for upstream in &config.upstreams {
+        specs.push(Spec { tls: upstream_tls(upstream, config, crypto)?, config: upstream.clone() });
+    }
+    look_up(net, config, before).await?;
+    let board = before.map(|before| Arc::clone(before.upstream.board()));
+    let several = specs.len() > 1;
+    let board = board.unwrap_or_else(|| Board::new(upstream::policy(config.choice, several), Arc::clone(observer)));
+    let tls_timeout = config.http.tls_handshake_timeout;
+    Ok(Upstream::new(net.clone(), specs, board, tls_timeout, config.dial.clone(), config.choice, config.hold))
+}
+
+/// Looks the names of upstreams up, but not those that `before` has.
+async fn look_up<N: Net>(net: &N, config: &Config, before: Option<&Settings<N>>) -> Result<(), SettingsError> {
+    let mut unresolved = Vec::new();
+    for config::Upstream { target, written, .. } in &config.upstreams {
+        let Target::Tcp { host, port } = target else { continue };
+        if before.is_some_and(|before| before.upstream.has(target)) {
+            continue;
+        }
+        let found = timeout(config.dial.connect_timeout, net.resolve(host, *port)).await;
+        if let Err(why) = found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            unresolved.push(SettingsError::Resolve { place: written.0.clone(), host: host.clone(), why });
+        }
+    }
+    if unresolved.len() == config.upstreams.len() {
+        return Err(unresolved.swap_remove(0));
+    }
+    for error in unresolved {
+        tracing::warn!("{error}; until it does, the others are used");
+    }
+    Ok(())
+}
+
+/// TLS towards an upstream and the name its certificate must have.
 fn upstream_tls(
+    upstream: &config::Upstream,
     config: &Config,
     crypto: &Crypto,
 ) -> Result<Option<(Arc<rustls::ClientConfig>, ServerName<'static>)>, SettingsError> {
-    let config::Upstream { tls: true, target: Target::Tcp { host, .. } } = &config.upstream else { return Ok(None) };
+    let config::Upstream { tls: true, target: Target::Tcp { host, .. }, .. } = upstream else { return Ok(None) };
     let name = config.upstream_tls.name.as_ref().unwrap_or(host);
     let name = ServerName::try_from(name.clone()).map_err(|_| SettingsError::UpstreamName { name: name.clone() })?;
     Ok(Some((Arc::new(tls::client_config(&config.upstream_tls.trust, crypto)?), name)))

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use clap_complete::Shell;
 
-use crate::config::{self, Config, FILE_VARIABLE, FileSource, Finding, ReadFile, Report, Sources, Target};
+use crate::config::{self, Config, FILE_VARIABLE, FileSource, Finding, ReadFile, Report, Sources};
 use crate::inject;
 
 /// Exit code for wrong flags and wrong configuration; what goes wrong later is 1.
@@ -126,13 +126,12 @@ fn summary(config: &Config) -> String {
         1 => "1 listener".to_owned(),
         count => format!("{count} listeners"),
     };
-    let scheme = if config.upstream.tls { "https" } else { "http" };
-    let upstream = match &config.upstream.target {
-        Target::Tcp { host, port } if host.contains(':') => format!("{scheme}://[{host}]:{port}"),
-        Target::Tcp { host, port } => format!("{scheme}://{host}:{port}"),
-        Target::Unix(path) => format!("unix:{}", path.display()),
+    let upstreams: Vec<String> = config.upstreams.iter().map(ToString::to_string).collect();
+    let upstreams = match upstreams.as_slice() {
+        [one] => format!("upstream {one}"),
+        several => format!("{} upstreams: {}", several.len(), several.join(", ")),
     };
-    format!("ok: {listeners}, upstream {upstream}\n")
+    format!("ok: {listeners}, {upstreams}\n")
 }
 
 /// What is missing is no fault here: the point is to see what there is.

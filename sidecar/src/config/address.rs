@@ -5,8 +5,11 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
+use super::key::UPSTREAM_OPTIONS;
 use super::parse::Problem;
-use super::{Listener, Origin, Scheme, Target, Upstream};
+use super::report::{Place, did_you_mean};
+use super::units::parse_whole;
+use super::{Listener, Origin, Scheme, Target, Upstream, Written};
 
 /// `http://ADDR:PORT`, `https://…` or `tls://…`, the address an IP.
 pub(crate) fn listener(text: &str) -> Result<Listener, Problem> {
@@ -68,9 +71,79 @@ fn listener_problem(text: &str, scheme: &str, rest: &str) -> Problem {
     }
 }
 
+/// Where an upstream is: whether over TLS, and the target.
+type Address = (bool, Target);
+
+/// The highest priority and weight of an upstream.
+const MAX_RANK: u16 = 1000;
+
+/// An address, with options behind it as in `;region=eu;weight=2`.
+pub(crate) fn upstream(text: &str, place: &Place) -> Result<Upstream, Problem> {
+    let mut parts = text.split(';');
+    let text = parts.next().unwrap_or_default();
+    let (tls, target) = upstream_address(text)?;
+    let mut upstream = Upstream {
+        name: text.to_owned(),
+        tls,
+        target,
+        region: String::new(),
+        priority: 0,
+        weight: 1,
+        written: Written(place.clone()),
+    };
+    let mut given = Vec::new();
+    for part in parts {
+        let Some((name, value)) = part.split_once('=') else {
+            return Err(Problem::new(format!("`{part}` is not an option of an upstream"))
+                .advise("write each option as in `;region=eu`"));
+        };
+        if given.contains(&name) {
+            return Err(Problem::new(format!("`{name}` is given more than once")).advise("give it once"));
+        }
+        upstream_option(&mut upstream, name, value)?;
+        given.push(name);
+    }
+    Ok(upstream)
+}
+
+/// Sets one of the options.
+pub(crate) fn upstream_option(upstream: &mut Upstream, name: &str, value: &str) -> Result<(), Problem> {
+    match name {
+        "name" => upstream.name = label(name, value)?,
+        "region" => upstream.region = label(name, value)?,
+        "priority" => upstream.priority = rank(name, value, 0)?,
+        "weight" => upstream.weight = rank(name, value, 1)?,
+        _ => {
+            let advice = match did_you_mean(name, UPSTREAM_OPTIONS.into_iter()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("there are {}", UPSTREAM_OPTIONS.map(|option| format!("`{option}`")).join(", ")),
+            };
+            return Err(Problem::new(format!("`{name}` is not an option of an upstream")).advise(advice));
+        }
+    }
+    Ok(())
+}
+
+fn label(name: &str, value: &str) -> Result<String, Problem> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if !value.is_empty() && value.chars().all(allowed) {
+        return Ok(value.to_owned());
+    }
+    Err(Problem::new(format!("`{value}` is not a {name} of an upstream"))
+        .advise("write letters, digits, `-`, `_` and `.`"))
+}
+
+fn rank(name: &str, value: &str, least: u16) -> Result<u16, Problem> {
+    let rank = parse_whole(value).and_then(|rank| u16::try_from(rank).ok());
+    rank.filter(|rank| (least..=MAX_RANK).contains(rank)).ok_or_else(|| {
+        Problem::new(format!("`{value}` is not a {name} of an upstream"))
+            .advise(format!("write a whole number from {least} to {MAX_RANK}"))
+    })
+}
+
 /// `host:port`, `http(s)://host[:port]`, `ws(s)://host[:port]` or `unix:/path`. User names and passwords are refused,
 /// and not repeated in what is said about them.
-pub(crate) fn upstream(text: &str) -> Result<Upstream, Problem> {
+fn upstream_address(text: &str) -> Result<Address, Problem> {
     if let Some(path) = text.strip_prefix("unix:") {
         return unix_upstream(text, path);
     }
@@ -100,13 +173,13 @@ pub(crate) fn upstream(text: &str) -> Result<Upstream, Problem> {
         return Err(Problem::new(format!("`{text}` has no port"))
             .advise(format!("write `{authority}:PORT` with the app's port")));
     };
-    Ok(Upstream { tls, target: Target::Tcp { host, port } })
+    Ok((tls, Target::Tcp { host, port }))
 }
 
-fn unix_upstream(text: &str, path: &str) -> Result<Upstream, Problem> {
+fn unix_upstream(text: &str, path: &str) -> Result<Address, Problem> {
     let path = path.strip_prefix("//").unwrap_or(path);
     if path.starts_with('/') && path.len() > 1 {
-        Ok(Upstream { tls: false, target: Target::Unix(PathBuf::from(path)) })
+        Ok((false, Target::Unix(PathBuf::from(path))))
     } else {
         Err(Problem::new(format!("`{text}` has no absolute path")).advise("write `unix:/run/app.sock`"))
     }
@@ -223,11 +296,11 @@ mod tests {
             ("[::1]:80", false, "::1", 80),
         ] {
             let target = Target::Tcp { host: host.to_owned(), port };
-            assert_eq!(upstream(text), Ok(Upstream { tls, target }), "{text}");
+            assert_eq!(upstream_address(text), Ok((tls, target)), "{text}");
         }
         for text in ["unix:/run/app.sock", "unix:///run/app.sock"] {
             let target = Target::Unix("/run/app.sock".into());
-            assert_eq!(upstream(text), Ok(Upstream { tls: false, target }));
+            assert_eq!(upstream_address(text), Ok((false, target)));
         }
     }
 
@@ -255,13 +328,38 @@ mod tests {
             "unix:/",
             "é:80",
         ] {
-            assert!(upstream(text).is_err(), "{text}");
+            assert!(upstream_address(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn options_stand_behind_the_address() {
+        let place = Place::Unset("upstream");
+        let read = |text| upstream(text, &place);
+        let plain = read("wss://a.example").unwrap();
+        assert_eq!((plain.name.as_str(), plain.region.as_str()), ("wss://a.example", ""));
+        assert_eq!((plain.priority, plain.weight, plain.to_string().as_str()), (0, 1, "https://a.example:443"));
+        let full = read("a:1;name=eu-1;region=eu;priority=2;weight=5").unwrap();
+        assert_eq!((full.name.as_str(), full.region.as_str(), full.priority, full.weight), ("eu-1", "eu", 2, 5));
+        for (text, advice) in [
+            ("a:1;regoin=eu", "did you mean `region`?"),
+            ("a:1;x=eu", "there are `name`, `region`, `priority`, `weight`"),
+            ("a:1;eu", "write each option as in `;region=eu`"),
+            ("a:1;", "write each option as in `;region=eu`"),
+            ("a:1;weight=0", "write a whole number from 1 to 1000"),
+            ("a:1;weight=1.5", "write a whole number from 1 to 1000"),
+            ("a:1;priority=1001", "write a whole number from 0 to 1000"),
+            ("a:1;name=", "write letters, digits, `-`, `_` and `.`"),
+            ("a:1;region=a b", "write letters, digits, `-`, `_` and `.`"),
+            ("a:1;weight=1;weight=2", "give it once"),
+        ] {
+            assert_eq!(read(text).unwrap_err().advice.as_deref(), Some(advice), "{text}");
         }
     }
 
     #[test]
     fn a_password_is_not_repeated() {
-        let problem = upstream("http://me:hunter2@app:80").unwrap_err();
+        let problem = upstream_address("http://me:hunter2@app:80").unwrap_err();
         assert!(!format!("{problem:?}").contains("hunter2"));
     }
 

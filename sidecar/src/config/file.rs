@@ -6,11 +6,11 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::key::Key;
+use super::key::{Key, Kind, UPSTREAM_ADDRESS};
 use super::parse::unreadable;
 use super::report::{Place, Report};
 use super::settings::{Given, Item, Layer, Settings, unknown};
-use super::{FileSource, ReadFile, keys};
+use super::{FileSource, ReadFile, address, keys};
 
 /// One slip makes the parser stumble over what follows; more faults than these, or two on a line, only hide the first.
 const MAX_SYNTAX_FAULTS: usize = 20;
@@ -98,6 +98,10 @@ fn advice(message: &str) -> &'static str {
 }
 
 fn given(source: &FileSource, key: &Key, place: Place, value: &Spanned<DeValue>, report: &mut Report) -> Option<Given> {
+    if let (Kind::Upstream, DeValue::Table(table)) = (key.kind, value.get_ref()) {
+        let text = upstream_text(source, table, &place, report)?;
+        return Some(Given::single(&text, place));
+    }
     let DeValue::Array(values) = value.get_ref() else {
         return match plain_text(value.get_ref()) {
             Ok(text) => Some(Given::single(&text, place)),
@@ -114,6 +118,10 @@ fn given(source: &FileSource, key: &Key, place: Place, value: &Spanned<DeValue>,
     let mut items = Vec::new();
     for value in values {
         let place = source.place(value.span().start);
+        if let (Kind::Upstream, DeValue::Table(table)) = (key.kind, value.get_ref()) {
+            items.extend(upstream_text(source, table, &place, report).map(|text| Item { text, place }));
+            continue;
+        }
         match plain_text(value.get_ref()) {
             Ok(text) => items.push(Item { text, place }),
             Err(what) => {
@@ -122,6 +130,40 @@ fn given(source: &FileSource, key: &Key, place: Place, value: &Spanned<DeValue>,
         }
     }
     Some(Given { place, items })
+}
+
+/// The table of an upstream as it would be written in a variable. `None` with a fault in it; all are in the report.
+fn upstream_text(source: &FileSource, table: &DeTable, at: &Place, report: &mut Report) -> Option<String> {
+    let before = report.faults.len();
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(name, _)| name.span().start);
+    let (mut address, mut options) = (None, String::new());
+    for (name, value) in entries {
+        let place = source.place(name.span().start);
+        let name = name.get_ref().as_ref();
+        let text = match plain_text(value.get_ref()) {
+            Ok(text) => text,
+            Err(what) => {
+                report.fault(&place, format!("{name} cannot be {what}"), "write a text or a number");
+                continue;
+            }
+        };
+        if name == UPSTREAM_ADDRESS {
+            address = Some(text);
+            continue;
+        }
+        // Each option is looked at here, where its own place is known.
+        let sample = format!("localhost:1;{name}={text}");
+        match address::upstream(&sample, &place) {
+            Ok(_) => options.extend([";", name, "=", &text]),
+            Err(problem) => report.fault(&place, problem.what, problem.advice.unwrap_or_default()),
+        }
+    }
+    if address.is_none() {
+        let advice = "add address = \"HOST:PORT\", or a URL such as \"wss://a.example\"";
+        report.fault(at, "this upstream has no address", advice);
+    }
+    (report.faults.len() == before).then(|| address.unwrap_or_default() + &options)
 }
 
 fn advice_for(key: &Key, place: &Place) -> String {

@@ -20,6 +20,8 @@ pub(crate) struct Key {
     pub kind: Kind,
     /// Whether several values may be given.
     pub list: bool,
+    /// Whether a list is mostly of one value, and that is then written without brackets.
+    pub mostly_one: bool,
     /// Words besides what `kind` accepts: `off`, `auto`, and `0` where it means "no limit".
     pub words: &'static [&'static str],
     pub default: Preset,
@@ -74,9 +76,20 @@ pub(crate) enum Kind {
     /// `on` or `off`, in TOML also `true` or `false`.
     Switch,
     Path,
+    /// An address with options behind it, or in the file a table of both.
+    Upstream,
     /// Text with a form of its own, described, and what stands for it in `--help`.
     Text(&'static str, &'static str),
 }
+
+/// The forms of an upstream's address.
+const UPSTREAM: &str = "`HOST:PORT`, `http(s)://HOST:PORT`, `ws(s)://HOST:PORT` or `unix:/PATH`";
+
+/// What can be said of an upstream besides its address.
+pub(crate) const UPSTREAM_OPTIONS: [&str; 4] = ["name", "region", "priority", "weight"];
+
+/// The address in an upstream's table.
+pub(crate) const UPSTREAM_ADDRESS: &str = "address";
 
 /// Close codes that may be configured, as ranges.
 pub(crate) const CLOSE_CODES: [(u16, u16); 4] = [(1000, 1001), (1008, 1008), (1011, 1014), (3000, 4999)];
@@ -88,6 +101,7 @@ impl Key {
             aliases: &[],
             kind,
             list: false,
+            mostly_one: false,
             words: &[],
             default: Preset::Value(default),
             example: default,
@@ -118,6 +132,11 @@ impl Key {
 
     pub(crate) const fn preset(self, values: &'static [&'static str]) -> Self {
         Self { default: Preset::List(values), ..self }
+    }
+
+    /// Makes one value the usual thing, though there may be more.
+    pub(crate) const fn mostly_one(self) -> Self {
+        Self { mostly_one: true, ..self }
     }
 
     /// The name and its aliases.
@@ -199,6 +218,10 @@ impl Kind {
             Self::Choice(words) => or(words),
             Self::Switch => or(&["on", "off"]),
             Self::Path => "the path of a file".to_owned(),
+            Self::Upstream => {
+                let options: Vec<String> = UPSTREAM_OPTIONS.iter().map(|name| format!("`;{name}=`")).collect();
+                format!("{UPSTREAM}, and {} behind it", options.join(", "))
+            }
             Self::Text(form, _) => form.to_owned(),
         }
     }
@@ -220,6 +243,7 @@ impl Kind {
             Self::Choice(_) => "WORD",
             Self::Switch => "on|off",
             Self::Path => "FILE",
+            Self::Upstream => "ADDRESS",
             Self::Text(_, placeholder) => placeholder,
         }
     }

@@ -18,12 +18,12 @@ const MIB: u64 = 1 << 20;
 
 const OFF: &[&str] = &["off"];
 const ADDRESS: &str = "`http://`, `https://` or `tls://` with an IP address and a port";
-const UPSTREAM: &str = "`HOST:PORT`, `http(s)://HOST:PORT`, `ws(s)://HOST:PORT` or `unix:/PATH`";
 const HEADER: &str = "`Name: value`";
 
 /// Every key, in the order of the reference.
-pub(crate) static GROUPS: [Group; 9] = [
+pub(crate) static GROUPS: [Group; 10] = [
     Group { title: "Addresses", keys: ADDRESSES },
+    Group { title: "Several upstreams", keys: CHOICE },
     Group { title: "TLS with clients", keys: TLS },
     Group { title: "TLS with the app", keys: UPSTREAM_TLS },
     Group { title: "HTTP", keys: HTTP },
@@ -57,14 +57,48 @@ const ADDRESSES: &[Key] = &[
          ends TLS and passes the bytes on as they are. Port 0 lets the system pick. `[::]` is IPv6 alone, as in nginx.",
     )
     .preset(&["http://0.0.0.0:8080"]),
-    Key::new(
+    Key::list(
         "upstream",
-        Kind::Text(UPSTREAM, "ADDRESS"),
+        Kind::Upstream,
         "localhost:3000",
         "The app. `https` and `wss` reach it over TLS. The path of a request goes through as it is, so none \
-         is given here.",
+         is given here. Of several, as in `wss://a.example;region=eu;priority=1;weight=5`, the lowest priority \
+         (0 to 1000, default 0) comes first, then the nearest region, then the fewest connections per weight (1 to 1000, \
+         default 1). In the file they can be `[[upstream]]` tables with `address` and the same names.",
     )
+    .mostly_one()
     .unset("required"),
+];
+
+const CHOICE: &[Key] = &[
+    Key::new(
+        "upstream_check",
+        Kind::Choice(&["tcp", "off"]),
+        "tcp",
+        "How each of several upstreams is checked: `tcp` connects, which also measures how near it is. With `off` only \
+         connections for clients tell.",
+    ),
+    Key::new(
+        "upstream_check_interval",
+        time(S, 10 * M),
+        "10s",
+        "From one check of an upstream to the next; a connection for a client counts as one.",
+    ),
+    Key::new(
+        "upstream_max_fails",
+        Kind::Count { from: 1, to: 100 },
+        "1",
+        "Failures to connect in a row after which one of several upstreams is ejected: new connections go to the others \
+         until it is well again.",
+    ),
+    Key::new(
+        "upstream_backoff",
+        time(100 * MS, 10 * M),
+        "1s",
+        "How long an ejected upstream is left alone before it is tried; each further failure doubles it. Up to half is \
+         taken off by chance.",
+    ),
+    Key::new("upstream_backoff_max", time(100 * MS, H), "30s", "The longest that becomes of it."),
 ];
 
 const TLS: &[Key] = &[

@@ -121,11 +121,13 @@ fn resolve_settings(
 pub struct Config {
     /// Where clients connect; never empty.
     pub listeners: Vec<Listener>,
-    /// The app.
-    pub upstream: Upstream,
+    /// The app: one upstream, or several that can stand in for each other. Never empty, and no name twice.
+    pub upstreams: Vec<Upstream>,
+    /// How one of several is chosen.
+    pub choice: Choice,
     /// What the sidecar shows to clients over TLS; present whenever a listener's scheme is `https` or `tls`.
     pub tls: Option<TlsFiles>,
-    /// How the app's certificate is checked; used only when `upstream.tls` is set.
+    /// How the app's certificate is checked; used only where an upstream has TLS.
     pub upstream_tls: UpstreamTls,
     /// Limits on requests and idle HTTP connections of clients.
     pub http: HttpLimits,
@@ -189,12 +191,64 @@ impl Scheme {
     }
 }
 
-/// The app behind the sidecar.
+/// Where the app is, or one of the places where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
-    /// Whether the app is reached over TLS; never set with [`Target::Unix`].
+    /// The address until another one is given.
+    pub name: String,
+    /// Whether it is reached over TLS; never set with [`Target::Unix`].
     pub tls: bool,
     pub target: Target,
+    /// Empty where none is given, which is a region too.
+    pub region: String,
+    /// Lower ones are tried first.
+    pub priority: u16,
+    /// At least 1.
+    pub weight: u16,
+    pub written: Written,
+}
+
+/// Where a value was written, for messages: no part of what the value is.
+#[derive(Clone)]
+pub struct Written(pub Place);
+
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Written")
+    }
+}
+
+impl PartialEq for Written {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Written {}
+
+/// The address, with its scheme.
+impl fmt::Display for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "https" } else { "http" };
+        match &self.target {
+            Target::Tcp { host, port } if host.contains(':') => write!(f, "{scheme}://[{host}]:{port}"),
+            Target::Tcp { host, port } => write!(f, "{scheme}://{host}:{port}"),
+            Target::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// How one of several upstreams is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Choice {
+    /// From one check of an upstream to the next; `None` checks none.
+    pub check_every: Option<Duration>,
+    /// Failures in a row after which one is ejected; at least 1.
+    pub fails: u32,
+    /// How long it is out the first time.
+    pub backoff: Duration,
+    /// And at most.
+    pub backoff_max: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

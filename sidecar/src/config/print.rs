@@ -28,7 +28,7 @@ fn line(settings: &Settings, key: &Key) -> String {
         };
     };
     let value = match given.items.as_slice() {
-        [item] if !key.list => scalar(&shown(key, &item.text)),
+        [item] if !key.list || key.mostly_one => scalar(&shown(key, &item.text)),
         items => list(items.iter().map(|item| shown(key, &item.text))),
     };
     format!("{} = {value} # {}\n", key.name, origin(&given.place))

@@ -108,6 +108,25 @@ impl<'a> Reader<'a> {
         self.read(name, &check).unwrap_or_else(|| default(key(name), &check))
     }
 
+    /// As [`Reader::many`], one value for each item, with a parser that wants to know the place.
+    pub(crate) fn located<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&Key, &str, &Place) -> Result<T, Problem>,
+    ) -> Vec<T> {
+        let check = |key: &Key, given: &Given| {
+            let mut checked = Checked { values: Vec::new(), problems: Vec::new() };
+            for Item { text, place } in &given.items {
+                match parse(key, text, place) {
+                    Ok(value) => checked.values.push(value),
+                    Err(problem) => checked.problems.push((place.clone(), problem)),
+                }
+            }
+            checked
+        };
+        self.read(name, &check).unwrap_or_else(|| default(key(name), &check))
+    }
+
     pub(crate) fn duration(&mut self, name: &'static str) -> Duration {
         self.value(name, parse::duration)
     }

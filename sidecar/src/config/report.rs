@@ -32,7 +32,7 @@ impl fmt::Display for Place {
 impl Place {
     /// How `value` for `key` is written at this kind of place.
     pub(crate) fn spell(&self, key: &Key, value: &str) -> String {
-        let quoted = if key.list { format!("[{value:?}]") } else { format!("{value:?}") };
+        let quoted = if key.list && !key.mostly_one { format!("[{value:?}]") } else { format!("{value:?}") };
         match self {
             Self::File { .. } => format!("{} = {quoted}", key.name),
             Self::Variable(_) => format!("{}={value}", key.variable()),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::key::{CLOSE_CODES, Key, Kind, Preset};
+use super::key::{CLOSE_CODES, Key, Kind, Preset, UPSTREAM_ADDRESS};
 use super::keys;
 
 const DURATION: &str = "^([0-9]+d ?)?([0-9]+h ?)?([0-9]+m ?)?([0-9]+s ?)?([0-9]+ms)?$|^[0-9]+$";
@@ -64,8 +64,27 @@ fn forms(kind: Kind) -> Vec<Value> {
         }
         Kind::Choice(words) => words.iter().flat_map(|word| word_forms(word)).collect(),
         Kind::Switch => ["on", "off"].iter().flat_map(|word| word_forms(word)).collect(),
+        Kind::Upstream => vec![json!({ "type": "string", "minLength": 1 }), upstream()],
         Kind::Path | Kind::Text(..) => vec![json!({ "type": "string", "minLength": 1 })],
     }
+}
+
+/// The table of an upstream.
+fn upstream() -> Value {
+    let label = json!({ "type": "string", "pattern": "^[A-Za-z0-9._-]+$" });
+    let rank = |least: u16| json!({ "type": "integer", "minimum": least, "maximum": 1000 });
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": [UPSTREAM_ADDRESS],
+        "properties": {
+            UPSTREAM_ADDRESS: { "type": "string", "minLength": 1 },
+            "name": label,
+            "region": label,
+            "priority": rank(0),
+            "weight": rank(1),
+        },
+    })
 }
 
 /// A word, and the TOML value that stands for it.

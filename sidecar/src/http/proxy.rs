@@ -31,7 +31,7 @@ use crate::session::{self, Account, Kind, Who};
 use crate::settings::Settings;
 use crate::telemetry::{Exchange, Fault, Observer};
 use crate::transport::Transport;
-use crate::upstream::SendError;
+use crate::upstream::{Seat, SendError};
 
 /// How long the orderly end of a connection may take that came to nothing.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -152,6 +152,7 @@ impl<N: Net> Proxy<N> {
                     host,
                     path: parts.uri.path().into(),
                     protocol: None,
+                    upstream: None,
                 };
                 to_app(&mut parts, sender, || self.entropy());
                 mark_upgrade(&mut parts.headers);
@@ -199,10 +200,12 @@ impl<N: Net> Proxy<N> {
         mut who: Who,
         permit: &Arc<Permit>,
     ) -> Answer {
-        let mut response = match settings.upstream.open(request, self.lifecycle.reached(Stage::Draining)).await {
-            Ok(response) => response,
+        let opened = settings.upstream.open(request, self.lifecycle.reached(Stage::Draining)).await;
+        let (mut response, seat) = match opened {
+            Ok(opened) => opened,
             Err(error) => return self.failed(&error),
         };
+        who.upstream = settings.upstream.name_of(&seat);
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             // A refusal is passed on. The app's connection was opened for this and ends with it.
             let (mut parts, body) = response.into_parts();
@@ -229,7 +232,7 @@ impl<N: Net> Proxy<N> {
             Inspect::Frames => Kind::WebSocket(negotiated),
             Inspect::Off => Kind::Raw,
         };
-        let setup = self.setup(settings, who, kind, permit);
+        let setup = self.setup(settings, who, kind, seat, permit);
         let net = self.net.clone();
         self.net.spawn(async move {
             match (on_client.await, on_app.await) {
@@ -244,8 +247,8 @@ impl<N: Net> Proxy<N> {
     pub(crate) async fn raw(&self, mut client: Transport<N::Stream>, connection: Connection) {
         let Some(permit) = &connection.permit else { return farewell(&mut client).await };
         let settings = self.settings();
-        let app = match settings.upstream.dial().await {
-            Ok(app) => app,
+        let (app, seat) = match settings.upstream.dial().await {
+            Ok(dialled) => dialled,
             Err(error) => {
                 let peer = connection.peer;
                 tracing::warn!(client = %peer, scheme = "tls", cause = "unreachable", reason = %error, "session refused");
@@ -259,14 +262,15 @@ impl<N: Net> Proxy<N> {
             host: Box::default(),
             path: Box::default(),
             protocol: None,
+            upstream: settings.upstream.name_of(&seat),
         };
-        let setup = self.setup(&settings, who, Kind::Raw, permit);
+        let setup = self.setup(&settings, who, Kind::Raw, seat, permit);
         session::spawn(&self.net, (client, Vec::new()), (app, Vec::new()), setup);
     }
 
-    fn setup(&self, settings: &Settings<N>, who: Who, kind: Kind, permit: &Arc<Permit>) -> session::Setup {
+    fn setup(&self, settings: &Settings<N>, who: Who, kind: Kind, seat: Seat, permit: &Arc<Permit>) -> session::Setup {
         let (observer, registry, permit) = (Arc::clone(&self.observer), Arc::clone(&self.registry), Arc::clone(permit));
-        let account = Account::new(who, observer, registry, permit, self.lifecycle.enter());
+        let account = Account::new(who, observer, registry, seat, permit, self.lifecycle.enter());
         session::Setup { policy: Arc::clone(&settings.policy), kind, account }
     }
 

@@ -17,7 +17,7 @@ const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 pub(crate) struct App {
     pub index: usize,
     pub name: String,
-    /// `None` if it is reached by a Unix socket.
+    /// `None` if it is not reached by a port of the pod.
     pub port: Option<u16>,
     /// The name of the port, and where among the container's ports it is declared.
     pub port_name: Option<String>,
@@ -33,10 +33,10 @@ impl App {
         let ports: Vec<Port> = ports(container);
         let given = match (&wishes.app_port, wishes.key("upstream")) {
             (Some(port), _) => Some(port.clone()),
-            (None, Some(upstream)) if upstream.starts_with("unix:") => {
-                return Ok(Self { index, name, port: None, port_name: None, port_index: None });
-            }
-            (None, Some(upstream)) => upstream.rsplit_once(':').map(|(_, port)| port.to_owned()),
+            (None, Some(upstream)) => match local_port(upstream) {
+                Some(port) => Some(port),
+                None => return Ok(Self { index, name, port: None, port_name: None, port_index: None }),
+            },
             (None, None) => None,
         };
         let found = match given {
@@ -54,6 +54,15 @@ impl App {
         };
         Ok(Self { index, name, port: Some(found.number), port_name: found.name, port_index: found.index })
     }
+}
+
+/// The port of the one upstream that is in the pod. A Unix socket has none, several have no common one, and one elsewhere is no
+/// port of the app.
+fn local_port(upstream: &str) -> Option<String> {
+    let address = upstream.split_once("://").map_or(upstream, |(_, address)| address).split(';').next()?;
+    let (host, port) = address.rsplit_once(':')?;
+    let local = ["localhost", "127.0.0.1", "[::1]"].contains(&host);
+    (local && port.parse::<u16>().is_ok()).then(|| port.to_owned())
 }
 
 /// A TCP port of a container.

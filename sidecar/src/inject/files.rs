@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::yaml::MAX_TEXT_BYTES;
-use super::{Input, Outcome, Refusal, inject, uninject};
+use super::{Input, Outcome, Refusal, Report, inject, uninject};
 use crate::cli::{Exit, Manifests, USAGE};
 
 /// Files of a folder that are read.
@@ -24,9 +24,7 @@ pub fn run(manifests: &Manifests, stdin: &mut dyn Read) -> Exit {
         None => uninject(&inputs),
     };
     match outcome {
-        Ok(Outcome { texts, lines }) => {
-            Exit { code: 0, out: join(&texts), err: lines.iter().map(|line| format!("{line}\n")).collect() }
-        }
+        Ok(Outcome { texts, lines }) => Exit { code: 0, out: join(&texts), err: Report(&lines).to_string() },
         Err(refusal) => {
             let code = if matches!(refusal, Refusal::Invalid { .. }) { USAGE } else { 1 };
             Exit { code, out: String::new(), err: format!("{refusal}error: nothing was written\n") }

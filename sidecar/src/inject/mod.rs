@@ -107,6 +107,15 @@ impl fmt::Display for Line {
     }
 }
 
+/// Lines for a person, one below the other.
+pub(crate) struct Report<'a>(pub &'a [Line]);
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|line| writeln!(f, "{line}"))
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -118,7 +127,7 @@ impl fmt::Display for Refusal {
                 refused.into_iter().try_for_each(|line| writeln!(f, "{line}"))
             }
             Self::Nothing(lines) => {
-                lines.iter().try_for_each(|line| writeln!(f, "{line}"))?;
+                write!(f, "{}", Report(lines))?;
                 writeln!(f, "error: no Pod, Deployment, StatefulSet, DaemonSet, ReplicaSet, Job or CronJob to inject")
             }
         }

@@ -18,7 +18,9 @@ pub(crate) fn plan(
     let mut planned = Vec::new();
     for (number, (file, service)) in objects.iter().enumerate().filter(|(_, (_, object))| object.is_service()) {
         let selected: Vec<usize> = (0..objects.len()).filter(|other| selects(service, objects[*other].1)).collect();
-        selected.iter().for_each(|other| met[*other] = true);
+        for other in &selected {
+            met[*other] = true;
+        }
         let line = |verdict, text| manifests[*file].line(service, verdict, text);
         match retarget(service, &selected, plans) {
             Ok((changes, _)) if changes.is_empty() => {
@@ -42,7 +44,9 @@ pub(crate) fn plan(
             format!("no Service here selects it: one that targets port {from} by number has to target {to}{by_name}");
         lines.push(manifests[*file].line(object, Verdict::Note, text));
     }
-    planned.into_iter().for_each(|(number, plan)| plans[number] = Some(plan));
+    for (number, plan) in planned {
+        plans[number] = Some(plan);
+    }
 }
 
 /// Whether a Service's selector fits a pod.

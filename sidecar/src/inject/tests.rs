@@ -6,6 +6,7 @@ use super::*;
 
 /// How a Deployment and its Service are written.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one choice of a writer, and independent of the others")]
 struct Style {
     indent: usize,
     /// Whether dashes stand below the first letter of their key.

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, stderr};
 use std::time::Duration;
 
+use outrigger_shared::choose::Change;
 use outrigger_shared::close::Side;
 use outrigger_shared::event::Event;
 use outrigger_shared::relay::Relay;
@@ -10,7 +11,7 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Registry, fmt, reload};
 
-use super::Observer;
+use super::{Notice, Observer};
 use crate::config::{self, LogFormat};
 use crate::session::Who;
 
@@ -63,6 +64,12 @@ impl Observer for Log {
     fn ended(&self, who: &Who, lived: Duration, relay: &Relay) {
         last_line(who, lived, relay);
     }
+
+    fn notice(&self, notice: &Notice<'_>) {
+        if let Notice::Upstream(change) = notice {
+            upstream(change);
+        }
+    }
 }
 
 /// Steps that are an operator's business are warnings, the others are for debugging.
@@ -93,6 +100,23 @@ fn step(who: &Who, event: &Event) {
     }
 }
 
+/// What becomes of one of several upstreams.
+fn upstream(change: &Change) {
+    match change {
+        Change::Ejected { name, pause } => {
+            tracing::warn!(upstream = %name, pause_ms = millis(*pause), "upstream ejected: new connections go elsewhere");
+        }
+        Change::Returned { name, away } => {
+            tracing::info!(upstream = %name, away_ms = millis(*away), "upstream is well again");
+        }
+        Change::Moved { from, to } => {
+            let (region, priority) = (&*to.region, to.priority);
+            let before = from.as_ref().map(|from| &*from.region);
+            tracing::info!(region, priority, before, "new connections go to this region");
+        }
+    }
+}
+
 /// The one line per session.
 fn last_line(who: &Who, lived: Duration, relay: &Relay) {
     let Some(end) = relay.end() else { return };
@@ -104,6 +128,7 @@ fn last_line(who: &Who, lived: Duration, relay: &Relay) {
         host = %who.host,
         path = %who.path,
         subprotocol = who.protocol.as_deref(),
+        upstream = who.upstream.as_deref(),
         duration_ms = millis(lived),
         by = end.by.as_str(),
         cause = end.cause.as_str(),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use outrigger_shared::choose::Change;
 
 /// Something that belongs to no session.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +24,8 @@ pub enum Notice<'a> {
     Reused { upstream: &'a str },
     /// An upgrade that was to wait for the app does not, or not any longer; `why` is a short word.
     NotHeld { upstream: &'a str, why: &'static str },
+    /// One of several upstreams is ejected or well again, or new connections go elsewhere.
+    Upstream(&'a Change),
 }
 
 /// One request and its answer. Paths are without the query, which may hold secrets.

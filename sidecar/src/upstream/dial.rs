@@ -1,18 +1,25 @@
-//! One connection to the app.
+//! One connection to an upstream.
 
+use std::future::{pending, poll_fn};
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::Target;
 use crate::net::{Endpoint, Net};
 use crate::telemetry::{Notice, Observer};
 use crate::tls::{self, HandshakeError};
 use crate::transport::Transport;
+
+/// How long an address has to answer before the next one is tried beside it (RFC 8305 §8).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// Why no connection came about.
 #[derive(Debug, thiserror::Error)]
@@ -65,10 +72,15 @@ impl DialError {
             Self::TlsTimeout(_) => false,
         }
     }
+
+    /// Whether the upstream is to blame, rather than this host, which may be out of descriptors.
+    pub(super) fn is_theirs(&self) -> bool {
+        !matches!(self, Self::Connect(_)) || self.may_pass()
+    }
 }
 
-/// Dials the app.
-pub struct Dialer<N> {
+/// Dials one upstream.
+pub(super) struct Dialer<N> {
     pub(super) net: N,
     /// The target, for people.
     pub(super) name: String,
@@ -80,7 +92,8 @@ pub struct Dialer<N> {
 }
 
 impl<N: Net> Dialer<N> {
-    pub(super) async fn dial(&self) -> Result<Transport<N::Stream>, DialError> {
+    /// A connection, and how long its socket took to connect.
+    pub(super) async fn dial(&self) -> Result<(Transport<N::Stream>, Duration), DialError> {
         let began = Instant::now();
         let dialled = self.dial_unobserved().await;
         let result = dialled.as_ref().map(drop).map_err(DialError::as_str);
@@ -88,45 +101,159 @@ impl<N: Net> Dialer<N> {
         dialled
     }
 
-    async fn dial_unobserved(&self) -> Result<Transport<N::Stream>, DialError> {
-        let stream = self.connect().await?;
-        let Some((config, name)) = &self.tls else { return Ok(Transport::Plain(stream)) };
+    async fn dial_unobserved(&self) -> Result<(Transport<N::Stream>, Duration), DialError> {
+        let (stream, took) = self.connect().await?;
+        let Some((config, name)) = &self.tls else { return Ok((Transport::Plain(stream), took)) };
         let handshake = tls::connect(stream, Arc::clone(config), name.clone());
-        match tokio::time::timeout(self.tls_timeout, handshake).await {
-            Ok(done) => Ok(Transport::Tls(Box::new(done?))),
+        match timeout(self.tls_timeout, handshake).await {
+            Ok(done) => Ok((Transport::Tls(Box::new(done?)), took)),
             Err(_) => Err(DialError::TlsTimeout(self.tls_timeout)),
         }
     }
 
-    /// Where the app can be dialled now. Names are looked up at each dial, so that a moved app is found.
+    /// Where it can be dialled now. Names are looked up at each dial, so that an app that has moved is found.
     pub(super) async fn addresses(&self) -> io::Result<Vec<Endpoint>> {
         match &self.target {
             Target::Unix(path) => Ok(vec![Endpoint::Unix(path.clone())]),
             Target::Tcp { host, port } => {
                 let found = self.net.resolve(host, *port).await?;
-                Ok(found.into_iter().map(Endpoint::Tcp).collect())
+                Ok(interleaved(found).into_iter().map(Endpoint::Tcp).collect())
             }
         }
     }
 
-    /// Tries the addresses in turn. All of them together have `connect_timeout`; each gets an equal share of what is
-    /// left, so that one that swallows packets does not keep the next from being tried.
-    async fn connect(&self) -> Result<N::Stream, DialError> {
+    /// A socket of the first address that answers (RFC 8305 §5), and how long it took. All together have
+    /// `connect_timeout`.
+    pub(super) async fn connect(&self) -> Result<(N::Stream, Duration), DialError> {
         let late = || DialError::Timeout(self.connect_timeout);
-        let deadline = Instant::now() + self.connect_timeout;
-        let addresses =
-            timeout_at(deadline, self.addresses()).await.map_err(|_| late())?.map_err(DialError::Resolve)?;
-        let mut last = late();
-        for (tried, address) in addresses.iter().enumerate() {
-            let now = Instant::now();
-            let untried = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
-            let share = now + deadline.saturating_duration_since(now) / untried;
-            match timeout_at(share, self.net.connect(address)).await {
-                Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(error)) => last = DialError::Connect(error),
-                Err(_) => last = late(),
+        let attempts = async {
+            let addresses = self.addresses().await.map_err(DialError::Resolve)?;
+            first(addresses, |address| self.connect_to(address)).await.map_err(DialError::Connect)
+        };
+        timeout(self.connect_timeout, attempts).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    async fn connect_to(&self, address: Endpoint) -> io::Result<(N::Stream, Duration)> {
+        let began = Instant::now();
+        let stream = self.net.connect(&address).await?;
+        Ok((stream, began.elapsed()))
+    }
+}
+
+/// Addresses of the two families in turn, beginning with that of the first (RFC 8305 §4); in a family, the resolver's
+/// order.
+fn interleaved(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let Some(leads) = found.first().map(SocketAddr::is_ipv6) else { return found };
+    let (first, second): (Vec<_>, Vec<_>) = found.into_iter().partition(|address| address.is_ipv6() == leads);
+    let mut ordered = Vec::with_capacity(first.len() + second.len());
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    loop {
+        let pair = [first.next(), second.next()];
+        if pair == [None, None] {
+            return ordered;
+        }
+        ordered.extend(pair.into_iter().flatten());
+    }
+}
+
+/// What the first attempt yields that succeeds. The next one begins when the last has failed, or has taken
+/// [`ATTEMPT_DELAY`]; those that began go on. With all failed, what the last said.
+async fn first<T, F: Future<Output = io::Result<T>>>(
+    addresses: Vec<Endpoint>,
+    connect: impl Fn(Endpoint) -> F,
+) -> io::Result<T> {
+    let mut waiting = addresses.into_iter();
+    let mut underway: Vec<Pin<Box<F>>> = Vec::new();
+    let mut last = io::Error::from(ErrorKind::NotFound);
+    loop {
+        underway.extend(waiting.next().map(|address| Box::pin(connect(address))));
+        if underway.is_empty() {
+            return Err(last);
+        }
+        let next = async { if waiting.len() == 0 { pending().await } else { sleep(ATTEMPT_DELAY).await } };
+        let mut next = pin!(next);
+        let failed = poll_fn(|cx| {
+            for (place, attempt) in underway.iter_mut().enumerate() {
+                match attempt.as_mut().poll(cx) {
+                    Poll::Ready(Ok(stream)) => return Poll::Ready(Ok(stream)),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(Some((place, error)))),
+                    Poll::Pending => {}
+                }
+            }
+            next.as_mut().poll(cx).map(|()| Err(None))
+        });
+        match failed.await {
+            Ok(stream) => return Ok(stream),
+            Err(None) => {}
+            Err(Some((place, error))) => {
+                drop(underway.remove(place));
+                last = error;
             }
         }
-        Err(last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    fn addr(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn families_take_turns_beginning_with_the_resolvers_first() {
+        let found = ["[::1]:1", "[::2]:1", "[::3]:1", "127.0.0.1:1", "127.0.0.2:1"].map(addr).to_vec();
+        let wanted = ["[::1]:1", "127.0.0.1:1", "[::2]:1", "127.0.0.2:1", "[::3]:1"].map(addr).to_vec();
+        assert_eq!(interleaved(found), wanted);
+        assert_eq!(interleaved(vec![addr("1.1.1.1:1"), addr("[::1]:1")]), [addr("1.1.1.1:1"), addr("[::1]:1")]);
+        assert_eq!(interleaved(Vec::new()), []);
+    }
+
+    /// Connects to addresses by their port: after so many milliseconds, or never; odd ones fail.
+    async fn race(ports: &[u16]) -> (io::Result<u16>, Duration, Vec<(u16, Duration)>) {
+        let began = Instant::now();
+        let dials = Mutex::new(Vec::new());
+        let addresses = ports.iter().map(|port| Endpoint::Tcp(SocketAddr::from(([127, 0, 0, 1], *port)))).collect();
+        let outcome = first(addresses, |address| {
+            let Endpoint::Tcp(address) = address else { unreachable!("only addresses are given") };
+            let port = address.port();
+            dials.lock().unwrap().push((port, began.elapsed()));
+            async move {
+                sleep(Duration::from_millis(port.into())).await;
+                if port % 2 == 1 { Err(ErrorKind::ConnectionRefused.into()) } else { Ok(port) }
+            }
+        });
+        let outcome = outcome.await;
+        (outcome, began.elapsed(), dials.into_inner().unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_swallows_packets_is_overtaken_and_not_given_up() {
+        let (winner, took, dials) = race(&[60_000, 20]).await;
+        assert_eq!((winner.unwrap(), took), (20, ATTEMPT_DELAY + Duration::from_millis(20)));
+        assert_eq!(dials.len(), 2);
+        // The first one is slow, but the second is slower.
+        let (winner, took, _) = race(&[400, 2000]).await;
+        assert_eq!((winner.unwrap(), took), (400, Duration::from_millis(400)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_lets_the_next_one_begin_at_once() {
+        let (winner, took, _) = race(&[11, 21, 30]).await;
+        assert_eq!((winner.unwrap(), took), (30, Duration::from_millis(62)));
+        let (winner, took, dials) = race(&[11, 21]).await;
+        assert_eq!((winner.unwrap_err().kind(), took), (ErrorKind::ConnectionRefused, Duration::from_millis(32)));
+        assert_eq!(dials.len(), 2);
+        let (winner, ..) = race(&[]).await;
+        assert_eq!(winner.unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_wins_while_it_answers_in_time() {
+        let (winner, _, dials) = race(&[200, 10]).await;
+        assert_eq!((winner.unwrap(), dials.len()), (200, 1));
     }
 }

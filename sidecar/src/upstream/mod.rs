@@ -1,7 +1,10 @@
-//! The app: how it is dialled, and connections to it that are kept for the next request.
+//! The app: which of its upstreams is dialled, and connections that are kept for the next request.
 
+mod board;
+mod check;
 mod dial;
 mod hold;
+mod peer;
 mod pool;
 
 use std::io;
@@ -13,12 +16,17 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
-use tokio::time::{Instant, sleep_until, timeout};
+use outrigger_shared::choose::{self, PeerId, Policy};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-pub use dial::{DialError, Dialer};
+pub(crate) use board::Board;
+pub use board::{Seat, Snapshot};
+pub use dial::DialError;
+use dial::Dialer;
 use hold::Hold;
 pub use hold::HoldError;
+use peer::Peer;
+pub(crate) use peer::Spec;
 pub use pool::Lease;
 use pool::Pool;
 
@@ -98,53 +106,70 @@ impl SendError {
     }
 }
 
-/// The app behind the sidecar.
+/// The app behind the sidecar: one upstream, or several that can stand in for each other.
 pub struct Upstream<N> {
     net: N,
-    dialer: Dialer<N>,
+    /// In the order of the configuration; never empty.
+    peers: Arc<Vec<Peer<N>>>,
+    board: Arc<Board>,
     limits: config::Dial,
-    pool: Arc<Pool>,
     /// `None` where upgrades do not wait for an app that is away.
     hold: Option<Hold>,
     observer: Arc<dyn Observer>,
 }
 
 impl<N: Net> Upstream<N> {
-    /// `tls` is given where the app is reached over TLS.
-    pub fn new(
+    /// `board` is what is known of the upstreams from before.
+    pub(crate) fn new(
         net: N,
-        target: config::Target,
-        tls: Option<(Arc<rustls::ClientConfig>, ServerName<'static>)>,
+        specs: Vec<Spec>,
+        board: Arc<Board>,
         tls_timeout: Duration,
         limits: config::Dial,
+        choice: config::Choice,
         hold: Option<config::Hold>,
-        observer: Arc<dyn Observer>,
     ) -> Self {
-        let pool = Pool::new(limits.idle_connections, limits.idle_timeout);
-        net.spawn(Arc::clone(&pool).expire());
-        let name = target.to_string();
-        let connect_timeout = limits.connect_timeout;
-        let dialer = Dialer {
-            net: net.clone(),
-            name,
-            target,
-            tls,
-            connect_timeout,
-            tls_timeout,
-            observer: Arc::clone(&observer),
+        let observer = Arc::clone(board.observer());
+        let several = specs.len() > 1;
+        let chosen: Vec<_> = specs.iter().map(|spec| chooser_spec(&spec.config)).collect();
+        // Chance is only taken where there is a choice.
+        let seed = several.then(|| net.seed());
+        let (configured, ids) = board.configure(policy(choice, several), &chosen, seed);
+        let peer = |(id, (spec, chosen)): (PeerId, (Spec, choose::Spec))| {
+            let pool = Pool::new(limits.idle_connections, limits.idle_timeout);
+            net.spawn(Arc::clone(&pool).expire());
+            let Spec { config: config::Upstream { target, .. }, tls } = spec;
+            let dialer = Dialer {
+                net: net.clone(),
+                name: if several { chosen.name.to_string() } else { target.to_string() },
+                target,
+                tls,
+                connect_timeout: limits.connect_timeout,
+                tls_timeout,
+                observer: Arc::clone(&observer),
+            };
+            Peer { id, name: chosen.name, dialer, pool }
         };
+        let peers: Vec<_> = ids.into_iter().zip(specs.into_iter().zip(chosen)).map(peer).collect();
+        let peers = Arc::new(peers);
+        if several {
+            net.spawn(check::run(net.clone(), Arc::clone(&board), Arc::downgrade(&peers), configured));
+        }
         let hold = hold.map(|limits| Hold::new(limits, net.seed()));
-        Self { net, dialer, limits, pool, hold, observer }
+        Self { net, peers, board, limits, hold, observer }
     }
 
-    /// The app as it is configured, for people: without scheme and path.
+    /// The app as it is configured, for people: the only upstream without scheme and path, or `any` of several.
     pub fn name(&self) -> &str {
-        &self.dialer.name
+        match self.peers.as_slice() {
+            [only] => &only.dialer.name,
+            _ => "any",
+        }
     }
 
-    /// Whether the app's name resolves.
-    pub async fn check_name(&self) -> io::Result<()> {
-        self.dialer.addresses().await.map(drop)
+    /// Whether it is one of these that is there.
+    pub(crate) fn has(&self, target: &config::Target) -> bool {
+        self.peers.iter().any(|peer| peer.dialer.target == *target)
     }
 
     /// How many upgrades wait for the app now.
@@ -152,9 +177,28 @@ impl<N: Net> Upstream<N> {
         self.hold.as_ref().map_or(0, Hold::held)
     }
 
-    /// Opens a raw connection.
-    pub async fn dial(&self) -> Result<Transport<N::Stream>, DialError> {
-        self.dialer.dial().await
+    /// What is known of the upstreams now.
+    pub fn snapshot(&self) -> Vec<Snapshot> {
+        self.board.snapshot()
+    }
+
+    /// What is known of the upstreams.
+    pub(crate) fn board(&self) -> &Arc<Board> {
+        &self.board
+    }
+
+    /// The name of the upstream that a seat is at, where there are several.
+    pub(crate) fn name_of(&self, seat: &Seat) -> Option<Arc<str>> {
+        let several = self.peers.len() > 1;
+        several.then(|| self.peers.iter().find(|peer| peer.id == seat.peer()).map(|peer| Arc::clone(&peer.name)))?
+    }
+
+    /// Opens a raw connection, to the first upstream that takes it.
+    pub async fn dial(&self) -> Result<(Transport<N::Stream>, Seat), DialError> {
+        self.first(|_| None::<Never>).await.map(|found| match found {
+            Found::Dialled(transport, seat) => (transport, seat),
+            Found::Kept(never, _) => match never {},
+        })
     }
 
     /// Sends an ordinary request, over a connection that was kept if there is one.
@@ -167,12 +211,9 @@ impl<N: Net> Upstream<N> {
     pub async fn send(&self, mut request: Request<RequestBody>) -> Result<(Response<Incoming>, Lease), SendError> {
         let upload = request.body().upload();
         loop {
-            let (mut sender, kept) = match self.pool.take() {
-                Some(sender) => {
-                    self.observer.notice(&Notice::Reused { upstream: self.name() });
-                    (sender, true)
-                }
-                None => (self.connect(self.dial().await?).await?, false),
+            let (mut sender, seat, kept) = match self.first(|peer| peer.pool.take()).await? {
+                Found::Kept(sender, seat) => (sender, seat, true),
+                Found::Dialled(transport, seat) => (self.connect(transport).await?, seat, false),
             };
             let again = if kept { repeatable(&request) } else { None };
             let answer = sender.try_send_request(request);
@@ -188,21 +229,25 @@ impl<N: Net> Upstream<N> {
                         let now = upload.state();
                         // While the client has to send first, its own time limit runs.
                         if now.moved == before.moved && now.done == before.done && !now.awaited {
+                            seat.suspect();
                             return Err(if now.done { SendError::NoAnswer } else { SendError::NotTaken });
                         }
                     }
                 }
             };
             match outcome {
-                Ok(response) => return Ok((response, Lease::new(&self.pool, sender))),
+                Ok(response) => return Ok((response, Lease::new(self.pool_of(&seat), sender, seat))),
                 Err(mut failed) => {
                     let unsent = failed.take_message().filter(|_| kept);
                     let error = failed.into_error();
                     // A connection that closed before the first byte of an answer; anything later is an answer.
                     let unanswered = error.is_closed() || error.is_incomplete_message() || error.is_canceled();
                     let Some(once_more) = unsent.or(again.filter(|_| unanswered || is_io(&error))) else {
-                        let fault = upload.state().fault;
-                        return Err(fault.map_or(SendError::Broken(error), SendError::Body));
+                        let Some(fault) = upload.state().fault else {
+                            seat.suspect();
+                            return Err(SendError::Broken(error));
+                        };
+                        return Err(SendError::Body(fault));
                     };
                     request = once_more;
                 }
@@ -216,8 +261,8 @@ impl<N: Net> Upstream<N> {
         &self,
         request: Request<RequestBody>,
         draining: impl Future<Output = ()>,
-    ) -> Result<Response<Incoming>, SendError> {
-        let transport = match &self.hold {
+    ) -> Result<(Response<Incoming>, Seat), SendError> {
+        let (transport, seat) = match &self.hold {
             Some(hold) => {
                 let outcome = hold.connection(|| self.dial(), draining).await;
                 if let Err(SendError::Held(why)) = &outcome {
@@ -231,7 +276,61 @@ impl<N: Net> Upstream<N> {
             let mut sender = self.connect(transport).await?;
             sender.send_request(request).await.map_err(SendError::Broken)
         };
-        timeout(self.limits.upgrade_timeout, exchange).await.unwrap_or(Err(SendError::NoAnswer))
+        let outcome = timeout(self.limits.upgrade_timeout, exchange).await.unwrap_or(Err(SendError::NoAnswer));
+        outcome.inspect_err(|_| seat.suspect()).map(|response| (response, seat))
+    }
+
+    /// Tries the upstreams in their order: something of one that is there already, or a dial. Only what has failed
+    /// before a byte of a request was sent is tried again, and no longer than a handshake may take.
+    async fn first<T>(&self, kept: impl Fn(&Peer<N>) -> Option<T>) -> Result<Found<T, N>, DialError> {
+        let over = Instant::now() + self.limits.upgrade_timeout;
+        let mut passing = None;
+        let mut last = None;
+        for peer in self.order() {
+            let id = peer.id;
+            if let Some(kept) = kept(peer) {
+                self.observer.notice(&Notice::Reused { upstream: &peer.dialer.name });
+                return Ok(Found::Kept(kept, self.board.seat(id)));
+            }
+            let dialling = self.board.dial(id);
+            let dialled = if self.peers.len() == 1 {
+                peer.dialer.dial().await
+            } else {
+                let late = || DialError::Timeout(self.limits.upgrade_timeout);
+                timeout_at(over, peer.dialer.dial()).await.unwrap_or_else(|_| Err(late()))
+            };
+            match dialled {
+                Ok((transport, took)) => return Ok(Found::Dialled(transport, dialling.connected(took))),
+                Err(error) => {
+                    if error.is_theirs() {
+                        dialling.failed();
+                    }
+                    if self.peers.len() > 1 {
+                        tracing::debug!(upstream = %peer.name, %error, "a dial failed");
+                    }
+                    let kind = if error.may_pass() { &mut passing } else { &mut last };
+                    *kind = Some(error);
+                }
+            }
+            if Instant::now() >= over {
+                break;
+            }
+        }
+        // One that may be there in a moment is worth waiting for.
+        Err(passing.or(last).unwrap_or(DialError::Timeout(self.limits.upgrade_timeout)))
+    }
+
+    /// The upstreams in the order in which they are tried.
+    fn order(&self) -> Vec<&Peer<N>> {
+        let order = self.board.order();
+        let known: Vec<_> = order.iter().filter_map(|id| self.peers.iter().find(|peer| peer.id == *id)).collect();
+        // A newer configuration may have replaced all of them while a request was underway.
+        if known.is_empty() { self.peers.iter().collect() } else { known }
+    }
+
+    fn pool_of(&self, seat: &Seat) -> &Arc<Pool> {
+        let peer = self.peers.iter().find(|peer| peer.id == seat.peer());
+        &peer.expect("the seat was taken at one of these").pool
     }
 
     /// Speaks HTTP over a connection that was dialled.
@@ -250,6 +349,36 @@ impl<N: Net> Upstream<N> {
             }
         });
         Ok(sender)
+    }
+}
+
+/// What a request can go over.
+enum Found<T, N: Net> {
+    Kept(T, Seat),
+    Dialled(Transport<N::Stream>, Seat),
+}
+
+/// Nothing is kept for a connection that is to be raw.
+enum Never {}
+
+fn chooser_spec(upstream: &config::Upstream) -> choose::Spec {
+    choose::Spec {
+        name: upstream.name.as_str().into(),
+        address: upstream.to_string().into(),
+        region: upstream.region.as_str().into(),
+        priority: upstream.priority,
+        weight: upstream.weight,
+    }
+}
+
+/// The only upstream is never ejected: there is nobody to go to.
+pub(crate) fn policy(choice: config::Choice, several: bool) -> Policy {
+    Policy {
+        fails: if several { choice.fails } else { u32::MAX },
+        backoff: choice.backoff,
+        backoff_max: choice.backoff_max,
+        check_every: choice.check_every.filter(|_| several),
+        checks_are_deeper: false,
     }
 }
 

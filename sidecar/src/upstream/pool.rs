@@ -8,6 +8,7 @@ use hyper::client::conn::http1::SendRequest;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use super::board::Seat;
 use crate::http::RequestBody;
 
 struct Idle {
@@ -93,11 +94,12 @@ impl Drop for Pool {
 pub struct Lease {
     pool: Weak<Pool>,
     sender: SendRequest<RequestBody>,
+    _seat: Seat,
 }
 
 impl Lease {
-    pub(super) fn new(pool: &Arc<Pool>, sender: SendRequest<RequestBody>) -> Self {
-        Self { pool: Arc::downgrade(pool), sender }
+    pub(super) fn new(pool: &Arc<Pool>, sender: SendRequest<RequestBody>, seat: Seat) -> Self {
+        Self { pool: Arc::downgrade(pool), sender, _seat: seat }
     }
 
     /// The answer has come whole: the connection can be used again.

@@ -57,22 +57,26 @@ pub(super) fn tls(reader: &mut Reader, listeners: &[Found<Listener>]) -> Option<
 }
 
 /// An upstream that is one of our own listeners would call itself until descriptors run out.
-pub(super) fn check_loop(reader: &mut Reader, listeners: &[Found<Listener>], upstream: Option<&Upstream>) {
-    let Some(Upstream { target: Target::Tcp { host, port }, .. }) = upstream else { return };
-    let host_ip = host.parse::<IpAddr>().ok();
-    let is_us = |addr: SocketAddr| {
-        let local = host == "localhost" || host_ip.is_some_and(|ip| ip.is_loopback() || ip.is_unspecified());
-        let listens_there = match host_ip {
-            Some(ip) if !ip.is_unspecified() && !addr.ip().is_unspecified() => ip == addr.ip(),
-            _ => addr.ip().is_unspecified() || addr.ip().is_loopback(),
-        };
-        addr.port() == *port && local && listens_there
-    };
-    if listeners.iter().any(|found| is_us(found.value.addr)) {
-        let problem = format!("{host}:{port} is the sidecar's own listener, so it would call itself");
-        let advice = "give the app's port, or let the sidecar listen on another one with `listen`";
-        reader.report.fault(&reader.place("upstream"), problem, advice);
+pub(super) fn check_loop(reader: &mut Reader, listeners: &[Found<Listener>], upstreams: &[Upstream]) {
+    for Upstream { target, written, .. } in upstreams {
+        let Target::Tcp { host, port } = target else { continue };
+        if listeners.iter().any(|found| is_at(found.value.addr, host, *port)) {
+            let problem = format!("{host}:{port} is the sidecar's own listener, so it would call itself");
+            let advice = "give the app's port, or let the sidecar listen on another one with `listen`";
+            reader.report.fault(&written.0, problem, advice);
+        }
     }
+}
+
+/// Whether who dials this host and port reaches a listener at this address of this machine.
+fn is_at(addr: SocketAddr, host: &str, port: u16) -> bool {
+    let host_ip = host.parse::<IpAddr>().ok();
+    let local = host == "localhost" || host_ip.is_some_and(|ip| ip.is_loopback() || ip.is_unspecified());
+    let listens_there = match host_ip {
+        Some(ip) if !ip.is_unspecified() && !addr.ip().is_unspecified() => ip == addr.ip(),
+        _ => addr.ip().is_unspecified() || addr.ip().is_loopback(),
+    };
+    addr.port() == port && local && listens_there
 }
 
 fn one_listener(text: &str) -> Result<Vec<Listener>, Problem> {

@@ -18,9 +18,10 @@ use super::{Config, Log, LogFormat};
 pub(crate) fn config(reader: &mut Reader) -> Option<Config> {
     let listeners = listen::listeners(reader);
     let tls = listen::tls(reader, &listeners);
-    let upstream = upstream::upstream(reader);
-    listen::check_loop(reader, &listeners, upstream.as_ref());
-    let upstream_tls = upstream::tls(reader, upstream.as_ref());
+    let upstreams = upstream::upstreams(reader);
+    listen::check_loop(reader, &listeners, &upstreams);
+    let choice = upstream::choice(reader, &upstreams);
+    let upstream_tls = upstream::tls(reader, &upstreams);
     let http = http::limits(reader, &listeners);
     let dial = http::dial(reader);
     let hold = lifecycle::hold(reader);
@@ -44,7 +45,8 @@ pub(crate) fn config(reader: &mut Reader) -> Option<Config> {
     }
     Some(Config {
         listeners: listeners.into_iter().map(|found| found.value).collect(),
-        upstream: upstream?,
+        upstreams,
+        choice,
         tls,
         upstream_tls,
         http,

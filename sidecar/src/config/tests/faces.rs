@@ -23,6 +23,11 @@ const BASE: &[(&str, &str)] = &[
 const OTHER: &[(&str, &str)] = &[
     ("listen", "tls://[::1]:0"),
     ("upstream", "wss://other:444"),
+    ("upstream_check", "off"),
+    ("upstream_check_interval", "5s"),
+    ("upstream_max_fails", "3"),
+    ("upstream_backoff", "2s"),
+    ("upstream_backoff_max", "1m"),
     ("tls_cert", "b.crt"),
     ("tls_key", "b.key"),
     ("tls_client_auth", "required"),

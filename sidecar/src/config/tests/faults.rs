@@ -134,6 +134,48 @@ fn empty_lists_that_would_shut_everyone_out() {
 }
 
 #[test]
+fn a_wrong_upstream_is_told_with_its_line() {
+    for (text, expected) in [
+        (
+            "upstream = []",
+            "o.toml:1:1: is an empty list, so there is nothing to proxy to; write upstream = \"localhost:3000\"",
+        ),
+        (
+            "[[upstream]]\naddress = 'a:1'\nname = 'a'\n[[upstream]]\naddress = 'b:1'\nname = 'a'",
+            "o.toml:4:1: `a` is the name of another upstream; remove one of the two, or give each a name of its own \
+             with `name`",
+        ),
+        (
+            "upstream = ['a:1', 'a:1;weight=2']",
+            "o.toml:1:20: `a:1` is the name of another upstream; remove one of the two, or give each a name of its own \
+             with `name`",
+        ),
+        (
+            "[[upstream]]\naddress = 'a:1'\nweight = 0",
+            "o.toml:3:1: `0` is not a weight of an upstream; write a whole number from 1 to 1000",
+        ),
+        (
+            "[[upstream]]\naddress = 'a:1'\nregoin = 'eu'",
+            "o.toml:3:1: `regoin` is not an option of an upstream; did you mean `region`?",
+        ),
+        (
+            "[[upstream]]\nregion = 'eu'",
+            "o.toml:1:1: this upstream has no address; add address = \"HOST:PORT\", or a URL such as \
+             \"wss://a.example\"",
+        ),
+        (
+            "upstream = ['a:1', 'b:1;priority=first']",
+            "o.toml:1:20: `first` is not a priority of an upstream; write a whole number from 0 to 1000",
+        ),
+        ("upstream = ['a:1', 'app']", "o.toml:1:20: `app` has no port; write `app:PORT` with the app's port"),
+        ("[[upstream]]\naddress = ['a:1']", "o.toml:2:1: address cannot be a list; write a text or a number"),
+    ] {
+        let faults = faults(text);
+        assert!(faults.iter().any(|fault| fault == expected), "{text}: {faults:#?}");
+    }
+}
+
+#[test]
 fn a_sidecar_does_not_call_itself() {
     for (listen, upstream, looped) in [
         ("0.0.0.0:80", "localhost:80", true),

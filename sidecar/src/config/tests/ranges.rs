@@ -13,6 +13,10 @@ const RANGES: &[(&str, &str, &str, &str, &str)] = &[
     ("proxy_connect_timeout", "100ms", "120s", "99ms", "120001ms"),
     ("proxy_read_timeout", "1s", "24h", "999ms", "86400001ms"),
     ("proxy_send_timeout", "1s", "24h", "999ms", "86400001ms"),
+    ("upstream_check_interval", "1s", "10m", "999ms", "600001ms"),
+    ("upstream_max_fails", "1", "100", "0", "101"),
+    ("upstream_backoff", "100ms", "10m", "99ms", "600001ms"),
+    ("upstream_backoff_max", "100ms", "1h", "99ms", "3600001ms"),
     ("upgrade_timeout", "1s", "120s", "999ms", "120001ms"),
     ("upstream_keepalive", "0", "1024", "-1", "1025"),
     ("upstream_keepalive_timeout", "100ms", "900s", "99ms", "900001ms"),
@@ -69,7 +73,8 @@ fn every_range_ends_where_it_should() {
 #[test]
 fn every_key_with_a_range_is_among_them() {
     use key::Kind;
-    let has_range = |kind| !matches!(kind, Kind::Choice(_) | Kind::Switch | Kind::Path | Kind::Text(..));
+    let has_range =
+        |kind| !matches!(kind, Kind::Choice(_) | Kind::Switch | Kind::Path | Kind::Upstream | Kind::Text(..));
     for key in keys::all().filter(|key| has_range(key.kind)) {
         assert!(RANGES.iter().any(|(name, ..)| *name == key.name), "{}", key.name);
     }
@@ -84,6 +89,7 @@ fn words_are_exact() {
         ("log_level", "warning"),
         ("tls_client_auth", "yes"),
         ("upstream_tls_verify", "1"),
+        ("upstream_check", "ping"),
         ("keepalive", "none"),
         ("max_connections", "off"),
     ] {

@@ -10,7 +10,13 @@ fn defaults() {
     assert_eq!(warnings, []);
     assert_eq!(config.listeners, [Listener { scheme: Scheme::Http, addr: "0.0.0.0:8080".parse().unwrap() }]);
     let target = Target::Tcp { host: "localhost".to_owned(), port: 3000 };
-    assert_eq!(config.upstream, Upstream { tls: false, target });
+    let name = "localhost:3000".to_owned();
+    let written = Written(Place::Unset("upstream"));
+    let upstream = Upstream { name, tls: false, target, region: String::new(), priority: 0, weight: 1, written };
+    assert_eq!(config.upstreams, [upstream]);
+    let second = Duration::from_secs(1);
+    let choice = Choice { check_every: Some(10 * second), fails: 1, backoff: second, backoff_max: 30 * second };
+    assert_eq!(config.choice, choice);
     assert_eq!(config.tls, None);
     assert_eq!(config.upstream_tls, UpstreamTls { trust: Trust::BuiltInRoots, name: None });
     let http = HttpLimits {
@@ -61,6 +67,35 @@ fn defaults() {
     assert_eq!(config.drain, Drain { window, jitter_percent: 100, quiet });
     assert_eq!((config.hold, config.handover, config.reuse_port), (None, None, false));
     assert_eq!(config.log, Log { format: LogFormat::Auto, level: tracing::Level::INFO });
+}
+
+#[test]
+fn several_upstreams_read_from_everywhere() {
+    let tables = "[[upstream]]\naddress = 'wss://a.example'\nname = 'eu-1'\nregion = 'eu'\n\
+                  [[upstream]]\naddress = 'b:81'\npriority = 1\nweight = 5";
+    let list = "upstream = ['wss://a.example;name=eu-1;region=eu', 'b:81;priority=1;weight=5']";
+    let inline =
+        "upstream = [{ address = 'wss://a.example', name = 'eu-1', region = 'eu' }, 'b:81;priority=1;weight=5']";
+    let env = vec![(
+        "OUTRIGGER_UPSTREAM".to_owned(),
+        "wss://a.example;name=eu-1;region=eu, b:81;priority=1;weight=5".to_owned(),
+    )];
+    let flag = |value: &str| ("upstream".to_owned(), value.to_owned());
+    let flags = vec![flag("wss://a.example;name=eu-1;region=eu"), flag("b:81;weight=5;priority=1")];
+    let expected = resolve_file(list).unwrap().0.upstreams;
+    assert_eq!(expected.len(), 2);
+    assert_eq!((expected[0].name.as_str(), expected[0].region.as_str(), expected[0].tls), ("eu-1", "eu", true));
+    assert_eq!((expected[1].name.as_str(), expected[1].priority, expected[1].weight), ("b:81", 1, 5));
+    for text in [tables, inline] {
+        assert_eq!(resolve_file(text).unwrap().0.upstreams, expected, "{text}");
+    }
+    for sources in [Sources { env, ..Sources::default() }, Sources { flags, ..Sources::default() }] {
+        assert_eq!(resolve(&sources, None).unwrap().0.upstreams, expected);
+    }
+    let source = FileSource { name: "o.toml", text: tables };
+    let printed = effective(&Sources { file: Some(source), ..Sources::default() }).unwrap();
+    assert_eq!(resolve_file(&printed).unwrap().0.upstreams, expected, "{printed}");
+    assert_eq!(resolve_file("[upstream]\naddress = 'b:81'").unwrap().0.upstreams[0].name, "b:81");
 }
 
 #[test]

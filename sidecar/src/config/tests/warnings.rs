@@ -54,6 +54,8 @@ fn keys_without_effect() {
         ("upstream_tls_name = 'app'", "the upstream is not https:// or wss://"),
         ("upstream_tls_verify = 'off'", "the upstream is not https:// or wss://"),
         ("upstream_keepalive = 0\nupstream_keepalive_timeout = 5", "upstream_keepalive is 0"),
+        ("upstream_check = 'off'", "there is only one upstream"),
+        ("upstream_backoff = '5s'", "there is only one upstream"),
         ("keepalive = 'off'\npong_timeout = 5", "keepalive is off"),
         ("keepalive_app = 'off'\nclose_code_app_silent = 1011", "keepalive of the app is off"),
         ("message_burst = 5", "message_rate is off"),

@@ -93,7 +93,9 @@ fn pair(key: &str, value: &Value, indent: usize, feed: &str, text: &mut String) 
         }
         Value::Array(items) if !items.is_empty() => {
             text.push_str(feed);
-            items.iter().for_each(|value| item(value, indent + INDENT, feed, text));
+            for value in items {
+                item(value, indent + INDENT, feed, text);
+            }
         }
         other => {
             text.push(' ');

@@ -114,7 +114,7 @@ fn places_count_lines_and_characters() {
 #[test]
 fn nothing_makes_it_panic() {
     let nested = "[".repeat(2_000);
-    let deep: String = (0..600).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+    let deep: String = (0..600).flat_map(|depth| [" ".repeat(depth), "a:\n".to_owned()]).collect();
     for text in [
         "",
         "\u{feff}",

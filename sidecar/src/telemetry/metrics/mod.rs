@@ -242,6 +242,7 @@ impl Observer for Metrics {
             }
             Notice::Reused { upstream } => self.add(Id::Reused, &[upstream]),
             Notice::NotHeld { upstream, why } => self.add(Id::NotHeld, &[upstream, why]),
+            Notice::Upstream(_) => {}
         }
     }
 }

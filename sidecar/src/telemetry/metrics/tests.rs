@@ -10,7 +10,7 @@ const NOW: Now = Now { stage: Stage::Running, connections: 7, held: Vec::new() }
 
 fn who(scheme: &'static str) -> Who {
     let client = "192.0.2.1:4711".parse().unwrap();
-    Who { id: 1, client, scheme, host: "a".into(), path: "/".into(), protocol: None }
+    Who { id: 1, client, scheme, host: "a".into(), path: "/".into(), protocol: None, upstream: None }
 }
 
 /// The value of a sample, by its name and labels as on the page.

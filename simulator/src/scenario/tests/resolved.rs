@@ -43,7 +43,7 @@ fn defaults() {
     let schemes: Vec<_> =
         edge.config.listeners.iter().map(|listener| (listener.scheme, listener.addr.port())).collect();
     assert_eq!(schemes, [(Scheme::Http, 8080), (Scheme::Https, 8443)]);
-    assert_eq!(edge.config.upstream.target, Target::Tcp { host: "feed".to_owned(), port: APP_PORT });
+    assert_eq!(edge.config.upstreams[0].target, Target::Tcp { host: "feed".to_owned(), port: APP_PORT });
     assert_eq!(edge.config.tls.as_ref().unwrap().certs[0].cert.to_str(), Some(CERTIFICATE));
     let web = ClientGroup {
         name: "web".to_owned(),

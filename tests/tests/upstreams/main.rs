@@ -1,0 +1,3 @@
+//! Several upstreams: who gets a connection, and where it goes when one of them is gone.
+
+mod failover;
