@@ -6,10 +6,13 @@
 pub struct Entropy(pub u64);
 
 impl Entropy {
+    /// From one state to the next.
+    pub const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
     /// Sixty-four bits.
     #[expect(clippy::should_implement_trait, reason = "an iterator may end, this does not")]
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.0 = self.0.wrapping_add(Self::STEP);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

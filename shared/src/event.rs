@@ -6,7 +6,17 @@ use crate::close::{CloseCode, End, Side};
 use crate::frame::Violation;
 use crate::limits::Limit;
 
-/// Something worth an account. Never one per data frame: those are counted in [`Stats`](crate::relay::Stats).
+/// A message as its frames' headers describe it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Message {
+    pub binary: bool,
+    /// Payload, as it is on the wire.
+    pub bytes: u64,
+    pub frames: u32,
+}
+
+/// Something worth an account. Never one per data frame: those are counted in [`Stats`](crate::relay::Stats), and a
+/// sample of them is told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Event {
@@ -28,6 +38,9 @@ pub enum Event {
     RateLimited { from: Side, on: bool },
     /// A side sent a frame that RFC 6455 forbids; a Close follows.
     Violation { from: Side, what: Violation },
+    /// One of the messages that are told as a sample: its last frame begins to go through. Only where
+    /// [`Relay::sample_messages`](crate::relay::Relay::sample_messages) asked for it.
+    Message { from: Side, message: Message },
     /// The session is over. Exactly once, and last.
     Ended(End),
 }

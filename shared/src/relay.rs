@@ -23,6 +23,7 @@ mod receive;
 mod scanner;
 mod stats;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::close::{Cause, CloseCode, End, Side};
@@ -76,6 +77,14 @@ pub struct Relay {
     phase: Phase,
     lifetime_ends: Option<Micros>,
     pending_close: Option<PendingClose>,
+    sampling: Option<Sampling>,
+}
+
+/// Which messages are told.
+#[derive(Clone, Copy, Debug)]
+struct Sampling {
+    one_in: NonZeroU32,
+    chance: Entropy,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -310,12 +319,37 @@ impl Relay {
         &self.half(from).stats
     }
 
+    /// Tells one in so many messages of each side, chosen by chance, as [`Event::Message`]. Has no other effect; call
+    /// before the first byte.
+    pub fn sample_messages(&mut self, one_in: NonZeroU32, seed: u64) {
+        self.sampling = Some(Sampling { one_in, chance: Entropy(seed) });
+        for side in Side::BOTH {
+            self.next_sample(side);
+        }
+    }
+
+    fn next_sample(&mut self, from: Side) {
+        let Some(Sampling { one_in, chance }) = &mut self.sampling else { return };
+        // Between 0 and twice the mean, so that nothing that keeps time with the messages is always or never met.
+        let gap = chance.up_to(2 * u64::from(one_in.get() - 1));
+        self.half_mut(from).scanner.sample_after(u32::try_from(gap).unwrap_or(u32::MAX));
+    }
+
     fn new(policy: Arc<Policy>, protocol: Protocol, mut entropy: Entropy, now: Micros) -> Self {
         let halves = Side::BOTH.map(|side| Half::new(side, &policy, now));
         let jitter = if protocol == Protocol::Raw { 0 } else { policy.lifetime_jitter_percent };
         let lifetime_ends =
             policy.max_lifetime.map(|lifetime| now + liveness::spread_lifetime(lifetime, jitter, &mut entropy));
-        Self { policy, protocol, entropy, halves, phase: Phase::Open, lifetime_ends, pending_close: None }
+        Self {
+            policy,
+            protocol,
+            entropy,
+            halves,
+            phase: Phase::Open,
+            lifetime_ends,
+            pending_close: None,
+            sampling: None,
+        }
     }
 
     fn half(&self, side: Side) -> &Half {

@@ -54,7 +54,8 @@ impl<N: Net> Control<N> {
         Now {
             stage: self.lifecycle().stage(),
             connections: self.places.taken(),
-            held: vec![(upstream.name().to_owned(), upstream.held())],
+            held: (upstream.name().to_owned(), upstream.held()),
+            upstreams: upstream.snapshot(),
         }
     }
 

@@ -227,6 +227,7 @@ impl<S: Stream> Drive<S> {
             for side in Side::BOTH {
                 self.push(cx, side, now);
             }
+            self.account.cut_segment(&self.relay);
             if self.relay.end().is_some() && self.all_out(now) {
                 for side in Side::BOTH {
                     self.tell_backpressure(side, false);
@@ -265,8 +266,8 @@ impl<S: Stream> Drive<S> {
 
     /// Sets the timer to the relay's deadline. `true` when the deadline is already there.
     fn arm(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(at) = self.relay.deadline() else { return false };
-        let at = self.epoch + Duration::from_micros(at.0);
+        let deadline = self.relay.deadline().map(|at| self.epoch + Duration::from_micros(at.0));
+        let Some(at) = deadline.into_iter().chain(self.account.segment_ends()).min() else { return false };
         // The deadline moves with every message. The timer is moved only when it has to ring earlier; when it rings
         // too early it is set again.
         if self.armed && !self.timer.is_elapsed() && at >= self.timer.deadline() {
@@ -345,6 +346,8 @@ impl<S: Stream> Drive<S> {
             match self.with_events(|relay, events| relay.receive(from, bytes, now, events)) {
                 Received::Forward(n) => {
                     self.send(cx, from.peer(), &bytes[..n], now);
+                    let waits = self.port(from.peer()).waiting() > 0;
+                    self.account.forwarded(waits);
                     bytes = &bytes[n..];
                 }
                 Received::Discard(n) => bytes = &bytes[n..],

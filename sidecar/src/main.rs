@@ -126,7 +126,7 @@ async fn start(config: &Config, given: Vec<(SocketAddr, TcpListener)>) -> Result
     }
     let max_connections = connections_that_fit();
     let observer = Arc::new(telemetry::Log);
-    let surroundings = Surroundings { crypto: crypto.clone(), tls, max_connections, observer };
+    let surroundings = Surroundings { crypto: crypto.clone(), tls, max_connections, observer, tracer: None };
     let server = Server::start_on(net, config, surroundings, &mut inherited).await?;
     systemd::all_taken(&inherited)?;
     for socket in inherited.left() {

@@ -16,6 +16,7 @@ use crate::listen::{self, Bound, Places};
 use crate::net::{Listener as _, Net};
 use crate::settings::{Settings, SettingsError};
 use crate::telemetry::Observer;
+use crate::telemetry::trace::Tracer;
 use crate::tls::{Crypto, LoadError, ServerSide};
 
 /// Why the sidecar cannot start.
@@ -49,6 +50,8 @@ pub struct Surroundings {
     /// How many connections there may be where the configuration leaves it open.
     pub max_connections: usize,
     pub observer: Arc<dyn Observer>,
+    /// `None` records no trace.
+    pub tracer: Option<Arc<Tracer>>,
 }
 
 /// A sidecar whose listeners are bound.
@@ -75,7 +78,7 @@ impl<N: Net> Server<N> {
         surroundings: Surroundings,
         inherited: &mut Inherited<N::Listener>,
     ) -> Result<Self, StartError> {
-        let Surroundings { crypto, tls, max_connections, observer } = surroundings;
+        let Surroundings { crypto, tls, max_connections, observer, tracer } = surroundings;
         let settings = Settings::new(&net, config, &crypto, tls, None, &observer).await?;
         // Those that name their port come first, so that one that takes any port takes none of theirs.
         let mut taken = |wanted: &config::Listener, exact: bool| {
@@ -97,7 +100,7 @@ impl<N: Net> Server<N> {
             addresses.push((wanted.scheme, listener.local_addr().map_err(fail)?));
             bound.push(Bound { scheme: wanted.scheme, listener, shared });
         }
-        let proxy = Arc::new(Proxy::new(net, settings, observer));
+        let proxy = Arc::new(Proxy::new(net, settings, observer, tracer));
         let places = Places::new(config.max_connections.unwrap_or(max_connections));
         let start = Start { config: config.clone(), crypto, max_connections };
         let control = Control::new(Arc::clone(&proxy), places.clone(), start);

@@ -19,6 +19,7 @@ use crate::listen::Permit;
 use crate::net::Net;
 use crate::registry::{Handle, Registry};
 use crate::telemetry::Observer;
+use crate::telemetry::trace::SessionTrace;
 use crate::transport::Transport;
 use crate::upstream::Seat;
 
@@ -45,6 +46,8 @@ pub(crate) struct Account {
     registry: Arc<Registry>,
     observer: Arc<dyn Observer>,
     counts_traffic: bool,
+    /// Where the handshake was recorded.
+    trace: Option<Box<SessionTrace>>,
     /// How it ended, once it has.
     cause: Option<Cause>,
     seat: Seat,
@@ -60,11 +63,12 @@ impl Account {
         seat: Seat,
         permit: Arc<Permit>,
         live: Live,
+        trace: Option<Box<SessionTrace>>,
     ) -> Self {
         observer.event(&who, &Event::SessionOpened);
         let counts_traffic = observer.counts_traffic();
         let handle = registry.enter(who, Instant::now());
-        Self { handle, registry, observer, counts_traffic, cause: None, seat, _permit: permit, _live: live }
+        Self { handle, registry, observer, counts_traffic, trace, cause: None, seat, _permit: permit, _live: live }
     }
 
     /// What others may ask of the session.
@@ -73,7 +77,31 @@ impl Account {
     }
 
     pub(crate) fn event(&mut self, event: Event) {
+        if let Some(trace) = &mut self.trace {
+            trace.event(&event);
+        }
         self.observer.event(self.handle.who(), &event);
+    }
+
+    /// What was read went to the other side's socket, or waits for it.
+    pub(crate) fn forwarded(&mut self, waits: bool) {
+        if let Some(trace) = &mut self.trace {
+            trace.forwarded(self.handle.who(), waits);
+        }
+    }
+
+    /// When [`Account::cut_segment`] has to be called, if nothing else happens before.
+    pub(crate) fn segment_ends(&self) -> Option<Instant> {
+        self.trace.as_ref().map(|trace| trace.segment_ends())
+    }
+
+    /// Ends the session's segment if it is long enough.
+    pub(crate) fn cut_segment(&mut self, relay: &Relay) {
+        if let Some(trace) = &mut self.trace
+            && trace.segment_ends() <= Instant::now()
+        {
+            trace.cut(self.handle.who(), relay);
+        }
     }
 
     /// Whether somebody wants to know what passes.
@@ -89,6 +117,9 @@ impl Account {
     /// The session is over and its counters are final.
     pub(crate) fn close(&mut self, relay: &Relay) {
         self.cause = relay.end().map(|end| end.cause);
+        if let Some(trace) = &mut self.trace {
+            trace.cut(self.handle.who(), relay);
+        }
         let lost = |cause| {
             use Cause::{Gone, KeepaliveLost, Reset, Stalled};
             matches!(cause, KeepaliveLost(Side::App) | Gone(Side::App) | Reset(Side::App) | Stalled(Side::App))
@@ -136,7 +167,7 @@ pub(crate) fn spawn<N: Net>(
     let Setup { policy, kind, account } = setup;
     let epoch = account.handle().opened();
     let start = Micros::default();
-    let relay = match kind {
+    let mut relay = match kind {
         Kind::WebSocket(negotiated @ (Negotiated::Plain | Negotiated::PermessageDeflate)) => {
             let negotiated = relay::Negotiated { permessage_deflate: negotiated == Negotiated::PermessageDeflate };
             Relay::websocket(policy, negotiated, net.seed(), start)
@@ -144,6 +175,9 @@ pub(crate) fn spawn<N: Net>(
         // What an unknown extension does to frames cannot be checked, and must not be called a violation.
         Kind::WebSocket(Negotiated::Unknown) | Kind::Raw => Relay::raw(policy, start),
     };
+    if let Some((one_in, seed)) = account.trace.as_ref().and_then(|trace| trace.sampling()) {
+        relay.sample_messages(one_in, seed);
+    }
     // A task of its own: the one that shook hands holds room for hyper's state as long as it lives.
     net.spawn(Drive::new(client, app, relay, epoch, account));
 }

@@ -26,6 +26,10 @@ impl Relay {
         let rules = self.rules(negotiated, from);
         let half = self.half_mut(from);
         let run = half.scanner.scan(input, &rules, &mut half.stats);
+        if let Some(message) = run.sample {
+            self.next_sample(from);
+            events(Event::Message { from, message });
+        }
         if run.len > 0 {
             if run.forward {
                 self.charge(from, &run, now, events);

@@ -1,12 +1,16 @@
 //! Where one direction stands between and inside frames.
 
 use crate::close::Side;
+use crate::event::Message;
 use crate::frame::{FIN, HOLD_LIMIT, Header, LENGTH, MASK, MAX_CONTROL_PAYLOAD, Opcode, Violation, apply_mask};
 use crate::limits::Limit;
 use crate::relay::{SIZE_BOUNDS, Stats};
 
+/// No message is told.
+const NO_SAMPLE: u32 = u32::MAX;
+
 /// The position of one direction's stream, between calls.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Scanner {
     /// Bytes still to come of a frame that is streamed.
     left: u64,
@@ -18,6 +22,10 @@ pub(super) struct Scanner {
     binary: bool,
     /// Declared payload so far of the unfinished message.
     size: u64,
+    /// Messages that begin before one that is told.
+    until_sample: u32,
+    /// The unfinished message is told when its last frame begins.
+    sampling: bool,
 }
 
 /// What to hold the stream against, for one call.
@@ -47,6 +55,8 @@ pub(super) struct Run {
     pub(super) forward: bool,
     /// Messages that began in these bytes.
     pub(super) messages: u64,
+    /// The message to be told whose last frame is the last to begin in these bytes.
+    pub(super) sample: Option<Message>,
     /// What stands behind those bytes. Not consumed: with `len` over 0 it is found again by the next call.
     pub(super) stop: Stop,
 }
@@ -69,7 +79,18 @@ pub(super) enum Fault {
     Limit(Limit),
 }
 
+impl Default for Scanner {
+    fn default() -> Self {
+        Self { left: 0, forwarding: false, frames: 0, binary: false, size: 0, until_sample: NO_SAMPLE, sampling: false }
+    }
+}
+
 impl Scanner {
+    /// The next message to be told is the one behind so many others.
+    pub(super) fn sample_after(&mut self, messages: u32) {
+        self.until_sample = messages.min(NO_SAMPLE - 1);
+    }
+
     /// Whether the stream that these frames are forwarded to stands inside one of them.
     pub(super) fn holds_peer_inside_a_frame(&self) -> bool {
         self.left > 0 && self.forwarding
@@ -86,7 +107,7 @@ impl Scanner {
 
     /// Walks from header to header over the longest run of bytes with one fate. No allocation, payloads are skipped.
     pub(super) fn scan(&mut self, input: &[u8], rules: &Rules, stats: &mut Stats) -> Run {
-        let mut run = Run { len: 0, forward: rules.forward, messages: 0, stop: Stop::Pause };
+        let mut run = Run { len: 0, forward: rules.forward, messages: 0, sample: None, stop: Stop::Pause };
         if self.left > 0 {
             run.forward = self.forwarding;
             run.len = self.stream(input);
@@ -94,8 +115,8 @@ impl Scanner {
                 return run;
             }
         }
-        while run.len < input.len() && run.len as u64 <= rules.byte_budget {
-            if self.frames == 0 && short_messages(input, rules, &mut run, stats) {
+        while run.len < input.len() && run.len as u64 <= rules.byte_budget && run.sample.is_none() {
+            if self.frames == 0 && short_messages(input, rules, &mut self.until_sample, &mut run, stats) {
                 continue;
             }
             let rest = &input[run.len..];
@@ -110,7 +131,7 @@ impl Scanner {
             let taken = if header.opcode.is_control() {
                 control(&header, rest, rules.ping, stats)
             } else {
-                self.data(&header, rest, rules, &mut run.messages, stats)
+                self.data(&header, rest, rules, &mut run, stats)
             };
             match taken {
                 Ok(bytes) => run.len += bytes,
@@ -137,7 +158,7 @@ impl Scanner {
         header: &Header,
         rest: &[u8],
         rules: &Rules,
-        messages: &mut u64,
+        run: &mut Run,
         stats: &mut Stats,
     ) -> Result<usize, Stop> {
         let begins = header.opcode != Opcode::Continuation;
@@ -154,7 +175,7 @@ impl Scanner {
             Some(Limit::MessageSize)
         } else if frames > rules.max_fragments {
             Some(Limit::Fragments)
-        } else if begins && *messages >= rules.message_budget {
+        } else if begins && run.messages >= rules.message_budget {
             Some(Limit::Rate)
         } else {
             None
@@ -169,14 +190,21 @@ impl Scanner {
 
         self.binary = if begins { header.opcode == Opcode::Binary } else { self.binary };
         (self.frames, self.size) = if header.fin { (0, 0) } else { (frames, size) };
+        if begins && self.until_sample != NO_SAMPLE {
+            self.sampling = self.until_sample == 0;
+            self.until_sample = self.until_sample.saturating_sub(1);
+        }
         if header.fin {
             stats.whole_message(self.binary, size);
+            if std::mem::take(&mut self.sampling) {
+                run.sample = Some(Message { binary: self.binary, bytes: size, frames });
+            }
         }
         stats.frames += 1;
         stats.text += u64::from(header.opcode == Opcode::Text);
         stats.binary += u64::from(header.opcode == Opcode::Binary);
         stats.fragments += u64::from(!(begins && header.fin));
-        *messages += u64::from(begins);
+        run.messages += u64::from(begins);
         self.left = frame_len;
         self.forwarding = rules.forward;
         Ok(self.stream(rest))
@@ -188,13 +216,15 @@ const _: () = assert!(MAX_CONTROL_PAYLOAD as u64 <= SIZE_BOUNDS[0], "short messa
 /// Takes a row of the commonest frames by far: whole messages of up to 125 bytes, not compressed. Leaves every other
 /// frame, and all that is wrong, to the careful way. True when it took any.
 #[inline]
-fn short_messages(input: &[u8], rules: &Rules, run: &mut Run, stats: &mut Stats) -> bool {
+fn short_messages(input: &[u8], rules: &Rules, until_sample: &mut u32, run: &mut Run, stats: &mut Stats) -> bool {
     let (mask, key_len) = match rules.from {
         Side::Client => (MASK, 4),
         Side::App => (0, 0),
     };
     let most = rules.max_frame.min(rules.max_message).min(MAX_CONTROL_PAYLOAD as u64);
     let budget = if rules.max_fragments == 0 { 0 } else { rules.message_budget.saturating_sub(run.messages) };
+    // The one that is told goes the careful way.
+    let budget = budget.min(u64::from(*until_sample));
     let (mut at, mut taken, mut binary) = (run.len, 0, 0);
     let (mut text_bytes, mut binary_bytes) = (0, 0);
     while let Some(&[first, second]) = input.get(at..).and_then(<[u8]>::first_chunk) {
@@ -214,6 +244,9 @@ fn short_messages(input: &[u8], rules: &Rules, run: &mut Run, stats: &mut Stats)
     }
     run.len = at;
     run.messages += taken;
+    if *until_sample != NO_SAMPLE {
+        *until_sample -= u32::try_from(taken).expect("no more than were to go before the sample");
+    }
     stats.frames += taken;
     stats.binary += binary;
     stats.text += taken - binary;

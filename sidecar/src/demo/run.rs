@@ -52,6 +52,7 @@ pub async fn run(
         tls: Some(tls),
         max_connections: connections_that_fit(),
         observer: Arc::new(telemetry::Log),
+        tracer: None,
     };
     let server = Server::start(net, &config(&demo, app), surroundings).await?;
 

@@ -65,7 +65,7 @@ pub(super) fn to_app(parts: &mut request::Parts, sender: Sender<'_>, entropy: im
     if !headers.get(TRACEPARENT).is_some_and(|value| trace_context::is_valid(value.as_bytes())) {
         // A tracestate belongs to its traceparent (W3C Trace Context §3.3).
         headers.remove(TRACESTATE);
-        let started = trace_context::start(entropy());
+        let started = trace_context::start(entropy()).to_header();
         headers.insert(TRACEPARENT, HeaderValue::from_str(&started).expect("it is hex and dashes"));
     }
     // An absolute form is for proxies (RFC 9112 §3.2.2); path and query themselves go through byte for byte.

@@ -29,7 +29,8 @@ use crate::net::{Net, Stream};
 use crate::registry::Registry;
 use crate::session::{self, Account, Kind, Who};
 use crate::settings::Settings;
-use crate::telemetry::{Exchange, Fault, Observer};
+use crate::telemetry::trace::{SessionTrace, Tracer};
+use crate::telemetry::{Fault, Observer};
 use crate::transport::Transport;
 use crate::upstream::{Seat, SendError};
 
@@ -43,17 +44,19 @@ pub struct Proxy<N> {
     lifecycle: Arc<Lifecycle>,
     registry: Arc<Registry>,
     observer: Arc<dyn Observer>,
+    tracer: Option<Arc<Tracer>>,
     sessions: AtomicU64,
 }
 
 impl<N: Net> Proxy<N> {
-    pub(crate) fn new(net: N, settings: Settings<N>, observer: Arc<dyn Observer>) -> Self {
+    pub(crate) fn new(net: N, settings: Settings<N>, observer: Arc<dyn Observer>, tracer: Option<Arc<Tracer>>) -> Self {
         Self {
             net,
             settings: ArcSwap::from_pointee(settings),
             lifecycle: Lifecycle::new(),
             registry: Registry::new(),
             observer,
+            tracer,
             sessions: AtomicU64::new(1),
         }
     }
@@ -91,8 +94,8 @@ impl<N: Net> Proxy<N> {
         connection: &Connection,
         answering: &Arc<Answering>,
     ) -> Response<ResponseBody> {
-        let mut watch = Watch::new(&request, connection, &self.observer);
-        let Answer(response, fault) = self.answer(request, connection, answering, &mut watch.exchange).await;
+        let mut watch = Watch::new(&request, connection, &self.observer, self.tracer.as_ref());
+        let Answer(response, fault) = self.answer(request, connection, answering, &mut watch).await;
         watch.answer(response.status(), fault);
         response.map(|body| body.watched(watch))
     }
@@ -102,7 +105,7 @@ impl<N: Net> Proxy<N> {
         mut request: Request<Incoming>,
         connection: &Connection,
         answering: &Arc<Answering>,
-        exchange: &mut Exchange,
+        watch: &mut Watch,
     ) -> Answer {
         let Some(permit) = &connection.permit else {
             let why = "There are too many connections.";
@@ -128,15 +131,16 @@ impl<N: Net> Proxy<N> {
         };
         match ask {
             Ask::Refused(refusal) => {
-                exchange.upgrade = true;
+                watch.exchange.upgrade = true;
                 self.refuse(Fault::BadRequest, refusal.status(), &sentence(&refusal)).and_close()
             }
             Ask::Plain => {
                 to_app(&mut parts, sender, || self.entropy());
-                self.forward(&settings, parts, body, answering).await
+                watch.asks(settings.upstream.name(), &mut parts.headers);
+                self.forward(&settings, parts, body, answering, watch).await
             }
             Ask::WebSocket { key } => {
-                exchange.upgrade = true;
+                watch.exchange.upgrade = true;
                 if !origin::allowed(settings.access.allowed_origins.as_deref(), &parts.headers) {
                     let why = "This origin may not open a session.";
                     return self.refuse(Fault::ForbiddenOrigin, StatusCode::FORBIDDEN, why);
@@ -156,8 +160,10 @@ impl<N: Net> Proxy<N> {
                 };
                 to_app(&mut parts, sender, || self.entropy());
                 mark_upgrade(&mut parts.headers);
+                watch.asks(settings.upstream.name(), &mut parts.headers);
                 let body = RequestBody::new(body, Some(0), settings.http.body_timeout, Arc::clone(answering));
-                self.upgrade(&settings, Request::from_parts(parts, body), on_upgrade, &key, who, permit).await
+                let opening = Opening { on_client: on_upgrade, key: &key, who, permit };
+                self.upgrade(&settings, Request::from_parts(parts, body), opening, watch).await
             }
         }
     }
@@ -169,6 +175,7 @@ impl<N: Net> Proxy<N> {
         parts: request::Parts,
         body: Incoming,
         answering: &Arc<Answering>,
+        watch: &mut Watch,
     ) -> Answer {
         let announced = body.size_hint().lower();
         if settings.http.max_body.is_some_and(|max| announced > max) {
@@ -176,7 +183,11 @@ impl<N: Net> Proxy<N> {
             return self.refuse(Fault::TooLarge, StatusCode::PAYLOAD_TOO_LARGE, why).and_close();
         }
         let body = RequestBody::new(body, settings.http.max_body, settings.http.body_timeout, Arc::clone(answering));
-        match settings.upstream.send(Request::from_parts(parts, body)).await {
+        let answer = settings.upstream.send(Request::from_parts(parts, body)).await;
+        if let Ok((response, lease)) = &answer {
+            watch.answered(response.status(), settings.upstream.address_of(lease.seat()));
+        }
+        match answer {
             Err(error) => self.failed(&error),
             Ok((response, _)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 let why = "The app switched protocols without being asked.";
@@ -195,16 +206,16 @@ impl<N: Net> Proxy<N> {
         &self,
         settings: &Settings<N>,
         request: Request<RequestBody>,
-        on_client: OnUpgrade,
-        key: &[u8],
-        mut who: Who,
-        permit: &Arc<Permit>,
+        opening: Opening<'_>,
+        watch: &mut Watch,
     ) -> Answer {
+        let Opening { on_client, key, mut who, permit } = opening;
         let opened = settings.upstream.open(request, self.lifecycle.reached(Stage::Draining)).await;
         let (mut response, seat) = match opened {
             Ok(opened) => opened,
             Err(error) => return self.failed(&error),
         };
+        watch.answered(response.status(), settings.upstream.address_of(&seat));
         who.upstream = settings.upstream.name_of(&seat);
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             // A refusal is passed on. The app's connection was opened for this and ends with it.
@@ -232,7 +243,7 @@ impl<N: Net> Proxy<N> {
             Inspect::Frames => Kind::WebSocket(negotiated),
             Inspect::Off => Kind::Raw,
         };
-        let setup = self.setup(settings, who, kind, seat, permit);
+        let setup = self.setup(settings, who, kind, seat, permit, watch.session());
         let net = self.net.clone();
         self.net.spawn(async move {
             match (on_client.await, on_app.await) {
@@ -264,13 +275,21 @@ impl<N: Net> Proxy<N> {
             protocol: None,
             upstream: settings.upstream.name_of(&seat),
         };
-        let setup = self.setup(&settings, who, Kind::Raw, seat, permit);
+        let setup = self.setup(&settings, who, Kind::Raw, seat, permit, None);
         session::spawn(&self.net, (client, Vec::new()), (app, Vec::new()), setup);
     }
 
-    fn setup(&self, settings: &Settings<N>, who: Who, kind: Kind, seat: Seat, permit: &Arc<Permit>) -> session::Setup {
+    fn setup(
+        &self,
+        settings: &Settings<N>,
+        who: Who,
+        kind: Kind,
+        seat: Seat,
+        permit: &Arc<Permit>,
+        trace: Option<Box<SessionTrace>>,
+    ) -> session::Setup {
         let (observer, registry, permit) = (Arc::clone(&self.observer), Arc::clone(&self.registry), Arc::clone(permit));
-        let account = Account::new(who, observer, registry, seat, permit, self.lifecycle.enter());
+        let account = Account::new(who, observer, registry, seat, permit, self.lifecycle.enter(), trace);
         session::Setup { policy: Arc::clone(&settings.policy), kind, account }
     }
 
@@ -297,6 +316,14 @@ impl<N: Net> Proxy<N> {
         self.net.entropy(&mut bytes);
         bytes
     }
+}
+
+/// What an opening handshake brings along besides the request.
+struct Opening<'a> {
+    on_client: OnUpgrade,
+    key: &'a [u8],
+    who: Who,
+    permit: &'a Arc<Permit>,
 }
 
 /// An answer, and why it is not the app's, where it is not.

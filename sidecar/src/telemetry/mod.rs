@@ -4,6 +4,7 @@
 mod log;
 pub mod metrics;
 mod notice;
+pub mod trace;
 
 use std::sync::Arc;
 use std::time::Duration;

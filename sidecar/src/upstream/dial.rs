@@ -82,8 +82,10 @@ impl DialError {
 /// Dials one upstream.
 pub(super) struct Dialer<N> {
     pub(super) net: N,
-    /// The target, for people.
+    /// What metrics call it: the upstream's name where there are several, else its address.
     pub(super) name: String,
+    /// The target, for people.
+    pub(super) address: String,
     pub(super) target: Target,
     pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     pub(super) connect_timeout: Duration,

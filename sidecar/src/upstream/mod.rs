@@ -142,6 +142,7 @@ impl<N: Net> Upstream<N> {
             let dialer = Dialer {
                 net: net.clone(),
                 name: if several { chosen.name.to_string() } else { target.to_string() },
+                address: target.to_string(),
                 target,
                 tls,
                 connect_timeout: limits.connect_timeout,
@@ -191,6 +192,12 @@ impl<N: Net> Upstream<N> {
     pub(crate) fn name_of(&self, seat: &Seat) -> Option<Arc<str>> {
         let several = self.peers.len() > 1;
         several.then(|| self.peers.iter().find(|peer| peer.id == seat.peer()).map(|peer| Arc::clone(&peer.name)))?
+    }
+
+    /// Where the upstream is that a seat is at, for people: without scheme and path.
+    pub(crate) fn address_of(&self, seat: &Seat) -> &str {
+        let peer = self.peers.iter().find(|peer| peer.id == seat.peer());
+        peer.map_or_else(|| self.name(), |peer| &peer.dialer.address)
     }
 
     /// Opens a raw connection, to the first upstream that takes it.

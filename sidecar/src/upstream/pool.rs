@@ -94,12 +94,17 @@ impl Drop for Pool {
 pub struct Lease {
     pool: Weak<Pool>,
     sender: SendRequest<RequestBody>,
-    _seat: Seat,
+    seat: Seat,
 }
 
 impl Lease {
     pub(super) fn new(pool: &Arc<Pool>, sender: SendRequest<RequestBody>, seat: Seat) -> Self {
-        Self { pool: Arc::downgrade(pool), sender, _seat: seat }
+        Self { pool: Arc::downgrade(pool), sender, seat }
+    }
+
+    /// Where the connection leads.
+    pub(crate) fn seat(&self) -> &Seat {
+        &self.seat
     }
 
     /// The answer has come whole: the connection can be used again.

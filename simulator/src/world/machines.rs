@@ -182,6 +182,7 @@ async fn start_sidecar(ground: &Ground, net: HostNet, process: u32, id: usize, s
         crypto,
         max_connections: MAX_CONNECTIONS,
         observer: Arc::new(ear),
+        tracer: None,
     };
     let mut config = sidecar.config.clone();
     let tamper = ground.ledger.tamper();

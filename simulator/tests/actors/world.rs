@@ -132,8 +132,13 @@ impl<N: Net> World<N> {
         let (server_side, client_tls) = certificates(&crypto);
         let server_side = tls.then_some(server_side);
         let server = {
-            let surroundings =
-                Surroundings { crypto, tls: server_side, max_connections: 100, observer: Arc::new(telemetry::Log) };
+            let surroundings = Surroundings {
+                crypto,
+                tls: server_side,
+                max_connections: 100,
+                observer: Arc::new(telemetry::Log),
+                tracer: None,
+            };
             Server::start(world.net.clone(), &config, surroundings).await.expect("a free port")
         };
         world.target.port = server.addresses()[0].1.port();

@@ -26,6 +26,7 @@ use self::traffic::Traffic;
 use super::{Exchange, Notice, Observer};
 use crate::lifecycle::Stage;
 use crate::session::Who;
+use crate::upstream;
 
 /// What is not counted as it happens but looked up when somebody asks.
 #[derive(Debug, Clone)]
@@ -33,8 +34,9 @@ pub struct Now {
     pub stage: Stage,
     /// Clients' connections that are open.
     pub connections: usize,
-    /// Upgrades that wait, by upstream.
-    pub held: Vec<(String, usize)>,
+    /// What the app is called, and how many upgrades wait for it.
+    pub held: (String, usize),
+    pub upstreams: Vec<upstream::Snapshot>,
 }
 
 /// All figures of a process.
@@ -95,8 +97,18 @@ impl Metrics {
             number(Id::Stage, &[stage.as_str()], f64::from(u8::from(stage == now.stage)));
         }
         number(Id::Connections, &[], count(now.connections));
-        for (upstream, held) in &now.held {
-            number(Id::Held, &[upstream], count(*held));
+        let (app, held) = &now.held;
+        number(Id::Held, &[app], count(*held));
+        // One that was taken out of the configuration may have left its name to another.
+        let upstreams: Vec<_> = now.upstreams.iter().filter(|upstream| !upstream.retired).collect();
+        for upstream in &upstreams {
+            // A single one is called by its address, as in all that is counted of it.
+            let name = if upstreams.len() == 1 { app } else { &*upstream.name };
+            let flag = |flag: bool| f64::from(u8::from(flag));
+            number(Id::UpstreamWell, &[name], flag(upstream.is_well));
+            number(Id::UpstreamHome, &[name], flag(upstream.is_home));
+            number(Id::UpstreamSessions, &[name], float(upstream.sessions));
+            number(Id::Ejections, &[name], float(upstream.ejections));
         }
         for side in Side::BOTH {
             let mut held_back = lock(&self.held_back[side as usize]);
@@ -274,9 +286,12 @@ fn code_label(code: Option<CloseCode>) -> String {
     }
 }
 
-/// Exact up to 2^53, which no count of ours reaches.
-#[expect(clippy::cast_precision_loss, reason = "exact for every count that fits into memory")]
 fn count(n: usize) -> f64 {
+    float(n as u64)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]
+fn float(n: u64) -> f64 {
     n as f64
 }
 

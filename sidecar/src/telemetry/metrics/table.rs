@@ -152,6 +152,14 @@ families! {
         "Time that successful attempts took, TLS included.";
     Reused: Counter, "outrigger.upstream.reused", "{request}", ["upstream"],
         "Requests sent over a connection that was kept.";
+    UpstreamWell: Gauge, "outrigger.upstream.well", "1", ["upstream"],
+        "1 while new connections may go to an upstream, 0 while it is ejected.";
+    UpstreamHome: Gauge, "outrigger.upstream.home", "1", ["upstream"],
+        "1 for the upstreams of the region and priority that new connections go to.";
+    UpstreamSessions: Gauge, "outrigger.upstream.sessions", "{session}", ["upstream"],
+        "Sessions with an upstream, and requests that it has not answered yet.";
+    Ejections: Counter, "outrigger.upstream.ejections", "{ejection}", ["upstream"],
+        "How often an upstream was ejected after failures in a row.";
     Held: Gauge, "outrigger.upstream.held", "{upgrade}", ["upstream"],
         "Upgrades that wait for an upstream that cannot be reached.";
     NotHeld: Counter, "outrigger.upstream.not_held", "{upgrade}", ["upstream", "reason"],

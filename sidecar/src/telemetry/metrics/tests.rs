@@ -6,7 +6,9 @@ use outrigger_shared::time::Micros;
 
 use super::*;
 
-const NOW: Now = Now { stage: Stage::Running, connections: 7, held: Vec::new() };
+fn now() -> Now {
+    Now { stage: Stage::Running, connections: 7, held: ("localhost:3000".to_owned(), 2), upstreams: Vec::new() }
+}
 
 fn who(scheme: &'static str) -> Who {
     let client = "192.0.2.1:4711".parse().unwrap();
@@ -15,7 +17,7 @@ fn who(scheme: &'static str) -> Who {
 
 /// The value of a sample, by its name and labels as on the page.
 fn sample(metrics: &Metrics, name: &str) -> f64 {
-    let page = metrics.page(&NOW, Format::Prometheus);
+    let page = metrics.page(&now(), Format::Prometheus);
     let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {name} in\n{page}")).parse().unwrap()
 }
@@ -106,7 +108,7 @@ async fn codes_of_peers_cannot_make_series_without_end() {
     for code in (1000..=1015).chain(3000..=4999) {
         metrics.closed(Side::Client, Some(CloseCode(code)));
     }
-    let page = metrics.page(&NOW, Format::Prometheus);
+    let page = metrics.page(&now(), Format::Prometheus);
     assert_eq!(page.lines().filter(|line| line.starts_with("outrigger_closes_total{")).count(), 18);
     assert_eq!(known_method(&Method::from_bytes(b"BREW").unwrap()), "_OTHER");
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use outrigger_shared::close::Side;
 use outrigger_shared::relay::{SIZE_BOUNDS, Stats};
 
+use super::float;
 use super::store::Value;
 use super::table::Id;
 
@@ -73,9 +74,4 @@ impl Traffic {
             put(Id::MessageSize, &[side], Value::Histogram { counts, sum });
         }
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "Prometheus knows no other numbers")]
-fn float(n: u64) -> f64 {
-    n as f64
 }
