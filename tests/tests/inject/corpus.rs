@@ -75,13 +75,13 @@ fn what_is_not_changed_keeps_its_bytes() {
 
 #[test]
 fn others_read_the_same_and_find_no_fault() {
-    let Some(mut checker) = python_package("check_manifests.py", "kubernetes_validate") else { return };
+    let Some(mut judge) = python_package("check_manifests.py", "kubernetes_validate") else { return };
     let scratch = Scratch::new();
     for file in accepted() {
         let injected = run(command().arg("inject").arg(&file)).expect(0);
         scratch.write(name(&file), &injected.stdout);
     }
-    let checked = check(checker.arg(scratch.dir()));
+    let checked = check(judge.arg(scratch.dir()));
     assert_eq!(checked["wrong"], json!([]));
     let versions: Vec<&str> =
         checked["versions"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
@@ -100,18 +100,18 @@ fn others_read_the_same_and_find_no_fault() {
 /// The judges of the test above do find faults.
 #[test]
 fn others_would_find_a_fault() {
-    let Some(mut checker) = python_package("check_manifests.py", "kubernetes_validate") else { return };
+    let Some(mut judge) = python_package("check_manifests.py", "kubernetes_validate") else { return };
     let scratch = Scratch::new();
     scratch.write(
         "pod.yaml",
         "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: a, imag: b}]}\n",
     );
-    let checked = check(checker.arg(scratch.dir()));
+    let checked = check(judge.arg(scratch.dir()));
     assert!(checked["wrong"].to_string().contains("imag"), "{checked}");
 }
 
-fn check(checker: &mut Command) -> Value {
-    let checked = run(checker).expect(0);
+fn check(judge: &mut Command) -> Value {
+    let checked = run(judge).expect(0);
     serde_json::from_str(&checked.stdout).expect("JSON")
 }
 
@@ -206,13 +206,13 @@ fn check_sidecar(file: &str, spec: &PodSpec, sidecar: &Container) {
 /// The configuration that a sidecar is given is one that it takes.
 #[test]
 fn the_sidecar_takes_what_it_is_given() {
-    let Some(mut checker) = python_package("check_manifests.py", "kubernetes_validate") else { return };
+    let Some(mut judge) = python_package("check_manifests.py", "kubernetes_validate") else { return };
     let scratch = Scratch::new();
     for file in accepted() {
         let injected = run(command().arg("inject").arg(&file)).expect(0);
         scratch.write(name(&file), &injected.stdout);
     }
-    let checked = check(checker.arg(scratch.dir()));
+    let checked = check(judge.arg(scratch.dir()));
     let mut found = Vec::new();
     sidecars(&checked["files"], &mut found);
     assert!(found.len() >= AT_LEAST);
