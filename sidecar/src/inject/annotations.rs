@@ -8,7 +8,7 @@ use crate::config::{ANNOTATION_PREFIX, all_keys};
 
 /// Annotations that are no configuration keys, without the prefix, and what they say.
 pub(crate) const CONTROLS: [(&str, &str); 12] = [
-    ("inject", "`false` leaves the pod alone; `true` lets the webhook inject it where the namespace does not say so."),
+    ("inject", "`false` leaves the pod alone."),
     ("container", "The app's container; needed only where it cannot be told which it is."),
     ("app-port", "The port that the app listens on: a number, or the name of one of its container's ports."),
     (
@@ -157,5 +157,30 @@ fn quantity(value: String) -> Result<String, String> {
         Ok(value)
     } else {
         Err(format!("`{value}` is not a quantity such as `10m` or `64Mi`"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_has_every_annotation_and_no_key_is_called_like_one() {
+        let page = include_str!("../../../docs/INJECT.md");
+        for (name, about) in CONTROLS {
+            let row = format!("| `{ANNOTATION_PREFIX}{name}` | {about} |");
+            assert!(page.contains(&row), "docs/INJECT.md lacks: {row}");
+            assert!(all_keys().all(|key| key.names().all(|key| key.replace('_', "-") != name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn quantities_are_those_of_kubernetes() {
+        for good in ["10m", "0.1", "64Mi", "1", "2G"] {
+            assert!(quantity(good.into()).is_ok(), "{good}");
+        }
+        for bad in ["", "m", "64mi", "1.2.3", ".5", "-1", "10 m"] {
+            assert!(quantity(bad.into()).is_err(), "{bad}");
+        }
     }
 }

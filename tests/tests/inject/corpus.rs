@@ -233,7 +233,7 @@ fn the_sidecar_takes_what_it_is_given() {
 fn sidecars<'v>(value: &'v Value, found: &mut Vec<&'v Value>) {
     match value {
         Value::Object(map) if map.get("name") == Some(&json!("outrigger")) && map.contains_key("env") => {
-            found.push(value)
+            found.push(value);
         }
         Value::Object(map) => map.values().for_each(|value| sidecars(value, found)),
         Value::Array(items) => items.iter().for_each(|value| sidecars(value, found)),
