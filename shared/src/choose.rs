@@ -5,12 +5,14 @@
 //! time; in a region, the fewest connections per weight. An upstream that fails is ejected for a while that doubles, and
 //! comes back when it is seen to be well. Nothing here moves a connection that lives.
 
+mod line;
 mod peer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::line::Pace;
 use self::peer::{Health, Peer};
 use crate::entropy::Entropy;
 use crate::time::Micros;
@@ -54,6 +56,8 @@ pub struct Policy {
     pub check_every: Option<Duration>,
     /// Whether a check sees more than that the upstream takes connections, so that no dial stands for one.
     pub checks_are_deeper: bool,
+    /// `None` lets everyone dial at once.
+    pub pace: Option<Pace>,
 }
 
 /// A dial, or a check, that is underway.
@@ -192,6 +196,23 @@ impl Chooser {
             peer.dialling += 1;
         }
         Attempt { peer, began: now }
+    }
+
+    /// How long the dial has to wait for its turn. With too many before it, or longer than `patience`, how long they take, and up to twice that by
+    /// chance: those who are sent away shall not come back together.
+    pub fn wait(&mut self, attempt: Attempt, patience: Duration, now: Micros) -> Result<Duration, Duration> {
+        let (Some(pace), Some(peer)) = (self.policy.pace, self.peers.get_mut(&attempt.peer)) else {
+            return Ok(Duration::ZERO);
+        };
+        peer.line.enter(pace, patience, now).map_err(|wait| {
+            let most = u64::try_from(wait.as_micros()).unwrap_or(u64::MAX);
+            wait + Duration::from_micros(self.chance.up_to(most))
+        })
+    }
+
+    /// Whether it is well, as far as is known.
+    pub fn is_well(&self, peer: PeerId) -> bool {
+        self.peers.get(&peer).is_some_and(Peer::is_well)
     }
 
     /// The dial took so long to connect, names and TLS aside.

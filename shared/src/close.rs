@@ -132,6 +132,8 @@ pub enum Cause {
     Eof,
     /// The sidecar stops, without a drain.
     Shutdown,
+    /// Somebody who may do so asked for the end of this very session.
+    Operator,
 }
 
 impl Cause {
@@ -153,6 +155,7 @@ impl Cause {
             Self::Stalled(_) => "stalled",
             Self::Eof => "eof",
             Self::Shutdown => "shutdown",
+            Self::Operator => "operator",
         }
     }
 
@@ -168,7 +171,9 @@ impl Cause {
             | Self::Gone(side)
             | Self::Reset(side)
             | Self::Stalled(side) => Some(side),
-            Self::Close | Self::Idle | Self::Lifetime | Self::Drain | Self::Eof | Self::Shutdown => None,
+            Self::Close | Self::Idle | Self::Lifetime | Self::Drain | Self::Eof | Self::Shutdown | Self::Operator => {
+                None
+            }
         }
     }
 }
@@ -192,6 +197,7 @@ impl fmt::Display for Cause {
             Self::Stalled(side) => write!(f, "{side} takes no data"),
             Self::Eof => f.write_str("both sides finished"),
             Self::Shutdown => f.write_str("shutting down"),
+            Self::Operator => f.write_str("closed by an operator"),
         }
     }
 }

@@ -26,6 +26,11 @@ pub fn accept_key(key: &[u8]) -> String {
     STANDARD.encode(hash.finalize())
 }
 
+/// A `Sec-WebSocket-Key` of these bytes, which nobody should have used before (RFC 6455 §4.1).
+pub fn key(nonce: [u8; 16]) -> String {
+    STANDARD.encode(nonce)
+}
+
 /// Whether a comma-separated list header has this token on any of its lines, in any case (RFC 9110 §5.6.1).
 pub fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     tokens(headers, name).any(|t| t.eq_ignore_ascii_case(token))
@@ -45,6 +50,11 @@ mod tests {
     #[test]
     fn answers_the_key_of_rfc_6455() {
         assert_eq!(accept_key(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    #[test]
+    fn writes_the_key_of_rfc_6455() {
+        assert_eq!(key(*b"the sample nonce"), "dGhlIHNhbXBsZSBub25jZQ==");
     }
 
     #[test]

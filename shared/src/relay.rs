@@ -77,6 +77,8 @@ pub struct Relay {
     phase: Phase,
     lifetime_ends: Option<Micros>,
     pending_close: Option<PendingClose>,
+    /// What an operator wants to be read in the Close.
+    wording: Option<Box<str>>,
     sampling: Option<Sampling>,
 }
 
@@ -274,7 +276,7 @@ impl Relay {
 
     /// Ends the session in order: a Close to the client, and to the app when the client has answered. Waits for a quiet
     /// moment (messages complete both ways, no bytes for a short while), but not beyond `quiet_until`.
-    /// `cause` is `Drain`, `Lifetime` or `Shutdown`.
+    /// `cause` is `Drain`, `Lifetime`, `Shutdown` or `Operator`.
     pub fn close(
         &mut self,
         cause: Cause,
@@ -294,6 +296,17 @@ impl Relay {
                 self.close_if_quiet(now, events);
             }
         }
+    }
+
+    /// The reason in the Close of an end by `Operator`, in place of the usual words. Call before [`close`](Self::close);
+    /// at most [`MAX_CLOSE_REASON`](crate::frame::MAX_CLOSE_REASON) bytes of it are sent.
+    pub fn word_close(&mut self, reason: Box<str>) {
+        self.wording = Some(reason);
+    }
+
+    /// Whether the session is on its way to its end, or there.
+    pub fn is_closing(&self) -> bool {
+        self.pending_close.is_some() || !matches!(self.phase, Phase::Open)
     }
 
     /// What to do with the write half of that side once all pending bytes are flushed.
@@ -348,6 +361,7 @@ impl Relay {
             phase: Phase::Open,
             lifetime_ends,
             pending_close: None,
+            wording: None,
             sampling: None,
         }
     }

@@ -1,15 +1,16 @@
 //! What can be asked of a running sidecar as a whole: to take a new configuration, to stop, or to leave its place to
 //! another process.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use outrigger_shared::close::Cause;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::config::Config;
-use crate::drain::{Drain, Plan};
+use crate::config::{Config, Shown};
+use crate::drain::{Drain, Plan, Progress};
 use crate::http::Proxy;
 use crate::lifecycle::{Lifecycle, Stage};
 use crate::listen::Places;
@@ -32,6 +33,10 @@ pub struct Control<N: Net> {
     /// The configuration in force. Held while another one is put in its place, so that this is done by one at a time.
     config: Mutex<Config>,
     reloads: Reloads,
+    /// There is one in the life of a process: who asks again hears of the one that is underway.
+    drain: std::sync::Mutex<Option<Arc<Drain>>>,
+    /// The configuration in force as people read it.
+    shown: ArcSwap<Vec<Shown>>,
 }
 
 /// What the sidecar was started with, and goes on with until it ends.
@@ -45,7 +50,15 @@ pub(crate) struct Start {
 impl<N: Net> Control<N> {
     pub(crate) fn new(proxy: Arc<Proxy<N>>, places: Places, start: Start) -> Arc<Self> {
         let config = Mutex::new(start.config.clone());
-        Arc::new(Self { proxy, places, start, config, reloads: Reloads::default() })
+        Arc::new(Self {
+            proxy,
+            places,
+            start,
+            config,
+            reloads: Reloads::default(),
+            drain: std::sync::Mutex::default(),
+            shown: ArcSwap::default(),
+        })
     }
 
     /// The figures that nobody counts as they change.
@@ -61,6 +74,26 @@ impl<N: Net> Control<N> {
 
     pub fn lifecycle(&self) -> &Arc<Lifecycle> {
         self.proxy.lifecycle()
+    }
+
+    pub(crate) fn proxy(&self) -> &Arc<Proxy<N>> {
+        &self.proxy
+    }
+
+    /// Tells what the configuration in force looks like, apart from the keys that stay as they were.
+    pub fn show_config(&self, mut shown: Vec<Shown>, stay: &[&str]) {
+        let before = self.shown.load();
+        for one in shown.iter_mut().filter(|one| stay.contains(&one.key)) {
+            if let Some(stays) = before.iter().find(|stays| stays.key == one.key) {
+                one.clone_from(stays);
+            }
+        }
+        self.shown.store(Arc::new(shown));
+    }
+
+    /// The configuration in force, key by key; empty where nobody has told.
+    pub fn shown_config(&self) -> Arc<Vec<Shown>> {
+        self.shown.load_full()
     }
 
     pub fn net(&self) -> &N {
@@ -103,6 +136,28 @@ impl<N: Net> Control<N> {
         tls.out_of_date(self.proxy.net().wall_clock(), known).into_iter().next()
     }
 
+    /// Begins to drain without an end of the process, over `window` instead of the configured one if that is given.
+    /// Where a drain is underway it goes on as it is. `true` if this call began it.
+    pub fn drain(&self, window: Option<Option<Duration>>) -> bool {
+        let plan = self.proxy.settings().drain;
+        self.begin_drain(Plan { window: window.unwrap_or(plan.window), ..plan }).1
+    }
+
+    /// How far the drain is, if one has begun.
+    pub fn drain_progress(&self) -> Option<Progress> {
+        self.drain.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|drain| drain.progress())
+    }
+
+    fn begin_drain(&self, plan: Plan) -> (Arc<Drain>, bool) {
+        let mut drain = self.drain.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(drain) = &*drain {
+            return (Arc::clone(drain), false);
+        }
+        self.lifecycle().advance(Stage::Draining);
+        let begun = drain.insert(Drain::begin(self.proxy.net(), self.proxy.registry(), plan));
+        (Arc::clone(begun), true)
+    }
+
     /// Another process has the listening sockets: none accepts here any more when this is done, and the process drains
     /// and ends by itself.
     pub async fn hand_over(&self) {
@@ -139,8 +194,11 @@ impl<N: Net> Control<N> {
         let settings = self.proxy.settings();
         let (lifecycle, registry) = (self.lifecycle(), self.proxy.registry());
         let over = Instant::now() + patience;
-        lifecycle.advance(Stage::Draining);
-        Drain::begin(self.proxy.net(), registry, plan);
+        let (drain, begun) = self.begin_drain(plan);
+        if let Some(window) = plan.window.filter(|_| !begun) {
+            // It began when nobody waited for the end of the process yet.
+            drain.shorten(self.proxy.net(), Instant::now() + window);
+        }
         let patience = async {
             tokio::select! {
                 biased;

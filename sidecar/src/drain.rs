@@ -3,11 +3,12 @@
 //! Sessions are taken in random order, each in its own equal share of the window, moved within it by chance. So those
 //! that come back come at an even rate, which is what the replicas that take them over can stand.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use outrigger_shared::close::{Cause, CloseCode};
 use outrigger_shared::entropy::Entropy;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::net::Net;
@@ -37,25 +38,82 @@ pub(crate) struct Drain {
     /// How those had ended that were over before.
     ended_before: Ended,
     registry: Arc<Registry>,
+    /// When the window ends; `None` where sessions are left alone.
+    until: Mutex<Option<Instant>>,
+    /// Rung when the window was shortened.
+    shortened: Notify,
+}
+
+/// How far a drain is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    pub elapsed: Duration,
+    /// Over how long the Closes are spread, as it is now; `None` leaves sessions alone.
+    pub window: Option<Duration>,
+    /// What is left of that, zero once every session has been asked to close.
+    pub window_left: Option<Duration>,
+    /// Sessions when it began.
+    pub sessions: usize,
+    /// Sessions now.
+    pub left: usize,
+    /// Sessions that have ended since it began, by cause.
+    pub ended: Ended,
 }
 
 impl Drain {
     /// Begins to close what `registry` holds, as a task of its own.
-    pub(crate) fn begin<N: Net>(net: &N, registry: &Arc<Registry>, plan: Plan) {
+    pub(crate) fn begin<N: Net>(net: &N, registry: &Arc<Registry>, plan: Plan) -> Arc<Self> {
+        let began = Instant::now();
         let drain = Arc::new(Self {
             plan,
-            began: Instant::now(),
+            began,
             sessions: registry.len(),
             ended_before: registry.ended(),
             registry: Arc::clone(registry),
+            until: Mutex::new(plan.window.map(|window| began + window)),
+            shortened: Notify::new(),
         });
         let (sessions, window_s) = (drain.sessions, plan.window.map(|window| window.as_secs_f64()));
         tracing::info!(sessions, window_s, code = plan.code.0, "drain begins");
-        if let Some(window) = plan.window {
-            let order = shuffled(registry.ids(), net.seed());
-            net.spawn(Arc::clone(&drain).close_all(window, order));
+        if plan.window.is_some() {
+            drain.spread(net);
         }
-        net.spawn(drain.tell());
+        net.spawn(Arc::clone(&drain).tell());
+        drain
+    }
+
+    /// Makes the window end at `until`, unless it ends before that. Those that have not had their turn share what is
+    /// left of it.
+    pub(crate) fn shorten<N: Net>(self: &Arc<Self>, net: &N, until: Instant) {
+        let before = {
+            let mut end = self.until.lock().unwrap_or_else(PoisonError::into_inner);
+            if end.is_some_and(|end| end <= until) {
+                return;
+            }
+            end.replace(until)
+        };
+        let window_s = until.saturating_duration_since(Instant::now()).as_secs_f64();
+        tracing::info!(window_s, "the drain's window is shortened");
+        match before {
+            Some(_) => self.shortened.notify_one(),
+            None => self.spread(net),
+        }
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        let until = self.until();
+        Progress {
+            elapsed: self.began.elapsed(),
+            window: until.map(|until| until.saturating_duration_since(self.began)),
+            window_left: until.map(|until| until.saturating_duration_since(Instant::now())),
+            sessions: self.sessions,
+            left: self.registry.len(),
+            ended: self.ended(),
+        }
+    }
+
+    fn until(&self) -> Option<Instant> {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sessions that have ended since it began, by cause.
@@ -70,21 +128,55 @@ impl Drain {
         ended
     }
 
+    fn spread<N: Net>(self: &Arc<Self>, net: &N) {
+        let order = shuffled(self.registry.ids(), net.seed());
+        net.spawn(Arc::clone(self).close_all(order));
+    }
+
     /// Sends each session its Close when its turn comes, and then all that began in the meantime.
-    async fn close_all(self: Arc<Self>, window: Duration, order: Vec<(u64, u64)>) {
+    async fn close_all(self: Arc<Self>, order: Vec<(u64, u64)>) {
+        let (mut rest, mut from) = (order.as_slice(), self.began);
+        while let Some(until) = self.until() {
+            let left = self.close_until(from, until, rest).await;
+            if let Some(left) = left {
+                (rest, from) = (left, Instant::now());
+            } else {
+                break;
+            }
+        }
+        self.registry.close_all(self.closing());
+    }
+
+    /// Spreads `order` over the time from `from` to `until`. Gives back those that have not had their turn when that was
+    /// shortened.
+    async fn close_until<'a>(
+        &self,
+        from: Instant,
+        until: Instant,
+        order: &'a [(u64, u64)],
+    ) -> Option<&'a [(u64, u64)]> {
+        let window = until.saturating_duration_since(from);
         let count = u32::try_from(order.len()).unwrap_or(u32::MAX).max(1);
         let share = window / count;
-        for (place, (id, chance)) in (0..).zip(order) {
+        for (place, (id, chance)) in order.iter().enumerate() {
             // Rounding is done on the whole, so that the last share ends with the window.
-            let start = self.began + window.mul_f64(f64::from(place) / f64::from(count));
-            sleep_until(start + shift(share, self.plan.jitter_percent, chance)).await;
-            if let Some(session) = self.registry.get(id) {
+            let part = f64::from(u32::try_from(place).unwrap_or(u32::MAX)) / f64::from(count);
+            let start = from + window.mul_f64(part);
+            tokio::select! {
+                biased;
+                () = self.shortened.notified() => return Some(&order[place..]),
+                () = sleep_until(start + shift(share, self.plan.jitter_percent, *chance)) => {}
+            }
+            if let Some(session) = self.registry.get(*id) {
                 session.close(self.closing());
             }
         }
-        // Handshakes that were underway when the drain began have become sessions by now.
-        sleep_until(self.began + window).await;
-        self.registry.close_all(self.closing());
+        // Handshakes that were underway when the drain began have become sessions by then.
+        tokio::select! {
+            biased;
+            () = self.shortened.notified() => Some(&[]),
+            () = sleep_until(until) => None,
+        }
     }
 
     fn closing(&self) -> Closing {
@@ -99,8 +191,8 @@ impl Drain {
                 () = self.registry.emptied() => true,
                 () = sleep(TELL_EVERY) => false,
             };
-            let (sessions, left, ended) = (self.sessions, self.registry.len(), self.ended());
-            let elapsed_s = self.began.elapsed().as_secs_f64();
+            let Progress { sessions, left, ended, elapsed, .. } = self.progress();
+            let elapsed_s = elapsed.as_secs_f64();
             if done {
                 tracing::info!(sessions, elapsed_s, ended = ?ended, "drained");
                 return;

@@ -176,7 +176,9 @@ impl<S: Stream> Future for Drive<S> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         if !this.account.counts_traffic() {
-            return BUFFER.with_borrow_mut(|buffer| this.turn(cx, buffer));
+            let polled = BUFFER.with_borrow_mut(|buffer| this.turn(cx, buffer));
+            this.account.handle().note(&this.relay);
+            return polled;
         }
         // What a session has told of is nowhere kept: the difference that this turn makes is told.
         let before = Side::BOTH.map(|side| *this.relay.stats(side));
@@ -187,6 +189,7 @@ impl<S: Stream> Future for Drive<S> {
                 this.account.passed(side, &after.since(before));
             }
         }
+        this.account.handle().note(&this.relay);
         polled
     }
 }
@@ -288,7 +291,10 @@ impl<S: Stream> Drive<S> {
         if !self.account.handle().is_asked() {
             return;
         }
-        if let Some(Closing { cause, code, quiet_until }) = self.account.handle().hear() {
+        if let Some((Closing { cause, code, quiet_until }, wording)) = self.account.handle().hear() {
+            if let Some(wording) = wording {
+                self.relay.word_close(wording);
+            }
             let quiet_until = quiet_until.map(|until| self.micros(until));
             self.with_events(|relay, events| relay.close(cause, code, quiet_until, now, events));
             self.inject(cx, now);

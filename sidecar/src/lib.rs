@@ -2,12 +2,13 @@
 //!
 //! [`server::Server`] is the whole of it; [`config`] is what it is told, [`cli`] how a person tells it.
 
+pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod control;
 pub mod demo;
 pub mod descriptors;
-mod drain;
+pub mod drain;
 mod drive;
 pub mod handover;
 pub mod http;

@@ -16,6 +16,8 @@ pub enum Stage {
     Stopping,
     /// What is left is asked to close.
     Closing,
+    /// Nothing is left.
+    Stopped,
 }
 
 impl Stage {
@@ -25,6 +27,7 @@ impl Stage {
             Self::Draining => "draining",
             Self::Stopping => "stopping",
             Self::Closing => "closing",
+            Self::Stopped => "stopped",
         }
     }
 }
@@ -35,6 +38,9 @@ pub struct Lifecycle {
     /// A [`Stage`] as its number.
     stage: AtomicU8,
     advanced: Notify,
+    /// Set once what was bound is also served.
+    ready: AtomicBool,
+    asked_to_stop: AtomicBool,
     succeeded: AtomicBool,
     handed_over: AtomicBool,
     live: Arc<Count>,
@@ -46,6 +52,8 @@ impl Lifecycle {
         Arc::new(Self {
             stage: AtomicU8::new(Stage::Running as u8),
             advanced: Notify::new(),
+            ready: AtomicBool::new(false),
+            asked_to_stop: AtomicBool::new(false),
             succeeded: AtomicBool::new(false),
             handed_over: AtomicBool::new(false),
             live: Arc::default(),
@@ -58,7 +66,8 @@ impl Lifecycle {
             0 => Stage::Running,
             1 => Stage::Draining,
             2 => Stage::Stopping,
-            _ => Stage::Closing,
+            3 => Stage::Closing,
+            _ => Stage::Stopped,
         }
     }
 
@@ -80,6 +89,33 @@ impl Lifecycle {
         }
     }
 
+    /// What was bound is served from now on.
+    pub(crate) fn get_ready(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// Whether all that was bound is served, or has been.
+    pub fn has_begun(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// Asks for what a signal asks for: an orderly end of the process.
+    pub fn ask_to_stop(&self) {
+        self.asked_to_stop.store(true, Ordering::Release);
+        self.advanced.notify_waiters();
+    }
+
+    /// Done once somebody has asked.
+    pub(crate) async fn stop_asked(&self) {
+        loop {
+            let advanced = self.advanced.notified();
+            if self.asked_to_stop.load(Ordering::Acquire) {
+                return;
+            }
+            advanced.await;
+        }
+    }
+
     /// Another process serves the same ports: nothing new is accepted here.
     pub(crate) fn succeed(&self) {
         self.succeeded.store(true, Ordering::Release);
@@ -92,6 +128,11 @@ impl Lifecycle {
         self.succeed();
     }
 
+    /// Whether another process serves the same ports.
+    pub(crate) fn has_successor(&self) -> bool {
+        self.succeeded.load(Ordering::Acquire)
+    }
+
     pub fn is_handed_over(&self) -> bool {
         self.handed_over.load(Ordering::Acquire)
     }
@@ -102,7 +143,7 @@ impl Lifecycle {
         match self.stage() {
             Stage::Running => false,
             Stage::Draining | Stage::Stopping => !self.succeeded.load(Ordering::Acquire),
-            Stage::Closing => true,
+            Stage::Closing | Stage::Stopped => true,
         }
     }
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use outrigger::cli::{self, Command, Exit};
-use outrigger::config::{Config, Finding, Log, LogFormat};
+use outrigger::config::{Config, Finding, Log, LogFormat, Shown};
 use outrigger::demo;
 use outrigger::descriptors::connections_that_fit;
 use outrigger::handover::{self, Claim, HandoverError, Offer};
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     let source = Source { args: std::env::args_os().collect(), env: env.collect() };
     let Reading { command, files } = source.read();
     match command {
-        Ok(Command::Run { config, warnings }) => run(&config, &warnings, source, files),
+        Ok(Command::Run { config, warnings, shown }) => run(&config, &warnings, shown, source, files),
         Ok(Command::Demo(settings)) => demo(settings),
         Ok(Command::Manifests(manifests)) => leave(&outrigger::inject::files::run(&manifests, &mut io::stdin())),
         Err(exit) => leave(&exit),
@@ -69,7 +69,7 @@ impl From<io::Error> for Refusal {
     }
 }
 
-fn run(config: &Config, warnings: &[Finding], source: Source, files: Files) -> ExitCode {
+fn run(config: &Config, warnings: &[Finding], shown: Vec<Shown>, source: Source, files: Files) -> ExitCode {
     let level = telemetry::init(config.log);
     for warning in warnings {
         tracing::warn!("{warning}");
@@ -80,6 +80,7 @@ fn run(config: &Config, warnings: &[Finding], source: Source, files: Files) -> E
             let (stop, hurry, reload) = (interrupted(1)?, interrupted(2)?, signal(SignalKind::hangup())?);
             let (server, crypto) = start(config, given).await?;
             let control = Arc::clone(server.control());
+            control.show_config(shown, &[]);
             if let Some(requests) = control.reloads().take_requests() {
                 let (net, config) = (*control.net(), config.clone());
                 let reloader = Reloader { source, control, crypto, level, config, files };
@@ -149,8 +150,10 @@ async fn start(config: &Config, given: Vec<(SocketAddr, TcpListener)>) -> Result
 /// The listening sockets with their labels, for the next process.
 fn handed_over(server: &Server<TokioNet>) -> Result<handover::Sockets, Refusal> {
     let mut sockets = Vec::new();
-    for (scheme, listener) in server.listeners() {
-        sockets.push((handover::label(scheme.as_str(), listener.local_addr()?), listener.duplicate()?));
+    let admin = server.admin_listener().map(|listener| ("admin", listener));
+    let listeners = server.listeners().map(|(scheme, listener)| (scheme.as_str(), listener));
+    for (service, listener) in listeners.chain(admin) {
+        sockets.push((handover::label(service, listener.local_addr()?), listener.duplicate()?));
     }
     Ok(sockets)
 }

@@ -1,12 +1,14 @@
 //! The sessions that live: who they are, and what can be asked of them from outside their tasks.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ops::Bound;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use outrigger_shared::close::{Cause, CloseCode};
+use outrigger_shared::close::{Cause, CloseCode, Side};
+use outrigger_shared::relay::Relay;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -33,7 +35,7 @@ pub type Ended = BTreeMap<&'static str, u64>;
 /// An orderly end that is asked of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closing {
-    /// `Drain` or `Shutdown`.
+    /// `Drain`, `Shutdown` or `Operator`.
     pub cause: Cause,
     pub code: CloseCode,
     /// It waits no longer than this for a quiet moment; `None` does not wait.
@@ -48,6 +50,7 @@ pub struct Handle {
     /// Something was asked; the session looks at this on every turn.
     asked: AtomicBool,
     requests: Mutex<Requests>,
+    figures: Figures,
 }
 
 /// What was asked of a session and not heard yet.
@@ -55,6 +58,29 @@ pub struct Handle {
 struct Requests {
     waker: Option<Waker>,
     close: Option<Closing>,
+    /// The reason in the Close, in place of the usual words.
+    wording: Option<Box<str>>,
+}
+
+/// What went through a session, as it was when its task last came to rest. Its own writes alone change it, so nothing
+/// here waits for anything.
+#[derive(Debug, Default)]
+struct Figures {
+    /// Indexed by [`Side`].
+    messages: [AtomicU64; 2],
+    bytes: [AtomicU64; 2],
+    /// Microseconds; 0 where no ping was answered yet.
+    ping_rtt: [AtomicU32; 2],
+    closing: AtomicBool,
+}
+
+/// What came from one side of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Traffic {
+    pub messages: u64,
+    pub bytes: u64,
+    /// Of the last keepalive ping to that side that was answered.
+    pub ping_rtt: Option<Duration>,
 }
 
 impl Registry {
@@ -64,7 +90,13 @@ impl Registry {
 
     /// A session begins. It is asked to close at once if all are.
     pub(crate) fn enter(&self, who: Who, opened: Instant) -> Arc<Handle> {
-        let handle = Arc::new(Handle { who, opened, asked: AtomicBool::new(false), requests: Mutex::default() });
+        let handle = Arc::new(Handle {
+            who,
+            opened,
+            asked: AtomicBool::new(false),
+            requests: Mutex::default(),
+            figures: Figures::default(),
+        });
         let mut inner = self.lock();
         if let Some(closing) = inner.closing {
             handle.close(closing);
@@ -100,6 +132,12 @@ impl Registry {
     /// The numbers of all sessions.
     pub fn ids(&self) -> Vec<u64> {
         self.lock().sessions.keys().copied().collect()
+    }
+
+    /// The sessions with greater numbers than `after`, the least first, at most `limit`.
+    pub fn page(&self, after: u64, limit: usize) -> Vec<Arc<Handle>> {
+        let behind = (Bound::Excluded(after), Bound::Unbounded);
+        self.lock().sessions.range(behind).take(limit).map(|(_, handle)| Arc::clone(handle)).collect()
     }
 
     /// How all those ended that have.
@@ -148,8 +186,14 @@ impl Handle {
 
     /// Asks for an orderly end. What is asked last holds, as long as the session has not heard of the first.
     pub fn close(&self, closing: Closing) {
+        self.close_with(closing, None);
+    }
+
+    /// As [`Handle::close`], with these words as the reason in the Close where the cause is `Operator`.
+    pub fn close_with(&self, closing: Closing, wording: Option<Box<str>>) {
         let mut requests = self.lock();
         requests.close = Some(closing);
+        requests.wording = wording;
         self.asked.store(true, Ordering::Release);
         if let Some(waker) = &requests.waker {
             waker.wake_by_ref();
@@ -167,11 +211,43 @@ impl Handle {
         self.lock().waker = Some(waker.clone());
     }
 
-    /// The end that was asked for since the last call.
-    pub(crate) fn hear(&self) -> Option<Closing> {
+    /// The end that was asked for since the last call, and its wording.
+    pub(crate) fn hear(&self) -> Option<(Closing, Option<Box<str>>)> {
         let mut requests = self.lock();
         self.asked.store(false, Ordering::Release);
-        requests.close.take()
+        let wording = requests.wording.take();
+        requests.close.take().map(|closing| (closing, wording))
+    }
+
+    /// What came from `side`, up to the last time that the session came to rest.
+    pub fn traffic(&self, side: Side) -> Traffic {
+        let (figures, side) = (&self.figures, side as usize);
+        let rtt = figures.ping_rtt[side].load(Ordering::Relaxed);
+        Traffic {
+            messages: figures.messages[side].load(Ordering::Relaxed),
+            bytes: figures.bytes[side].load(Ordering::Relaxed),
+            ping_rtt: (rtt > 0).then(|| Duration::from_micros(rtt.into())),
+        }
+    }
+
+    /// Whether the session is on its way to its end.
+    pub fn is_closing(&self) -> bool {
+        self.is_asked() || self.figures.closing.load(Ordering::Relaxed)
+    }
+
+    /// Writes down how far the session is. For the session itself, whenever it comes to rest.
+    pub(crate) fn note(&self, relay: &Relay) {
+        let figures = &self.figures;
+        for side in Side::BOTH {
+            let (stats, side) = (relay.stats(side), side as usize);
+            figures.messages[side].store(stats.text + stats.binary, Ordering::Relaxed);
+            figures.bytes[side].store(stats.bytes, Ordering::Relaxed);
+            if let Some(rtt) = stats.ping_rtt {
+                let micros = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX).max(1);
+                figures.ping_rtt[side].store(micros, Ordering::Relaxed);
+            }
+        }
+        figures.closing.store(relay.is_closing(), Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, Requests> {

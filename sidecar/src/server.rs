@@ -4,9 +4,11 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
+use crate::admin::{self, Admin, TokenError, TokenFile};
 use crate::config::{self, Config, Scheme};
 use crate::control::{Control, Start};
 use crate::http::Proxy;
@@ -19,6 +21,9 @@ use crate::telemetry::Observer;
 use crate::telemetry::trace::Tracer;
 use crate::tls::{Crypto, LoadError, ServerSide};
 
+/// How long the admin API's last answers may take once the process has stopped.
+const ADMIN_FAREWELL: Duration = Duration::from_secs(1);
+
 /// Why the sidecar cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -26,12 +31,20 @@ pub enum StartError {
     Settings(#[from] SettingsError),
     #[error("cannot listen on {scheme}://{addr}: {why}{mend}")]
     Bind { scheme: &'static str, addr: SocketAddr, why: io::Error, mend: &'static str },
+    #[error("cannot listen on {addr} for the admin API: {why}; {mend}")]
+    BindAdmin { addr: SocketAddr, why: io::Error, mend: &'static str },
+    #[error("admin_token_file: {0}")]
+    Token(#[from] TokenError),
 }
 
 impl StartError {
     /// Whether the configuration is at fault, rather than the world as it is now.
     pub fn is_config(&self) -> bool {
-        matches!(self, Self::Settings(error) if error.is_config())
+        match self {
+            Self::Settings(error) => error.is_config(),
+            Self::Token(_) => true,
+            Self::Bind { .. } | Self::BindAdmin { .. } => false,
+        }
     }
 }
 
@@ -61,6 +74,14 @@ pub struct Server<N: Net> {
     bound: Vec<Bound<N::Listener>>,
     addresses: Vec<(Scheme, SocketAddr)>,
     places: Places,
+    admin: Option<BoundAdmin<N>>,
+}
+
+/// The admin API's listener.
+struct BoundAdmin<N: Net> {
+    listener: N::Listener,
+    addr: SocketAddr,
+    admin: Arc<Admin<N>>,
 }
 
 impl<N: Net> Server<N> {
@@ -100,16 +121,30 @@ impl<N: Net> Server<N> {
             addresses.push((wanted.scheme, listener.local_addr().map_err(fail)?));
             bound.push(Bound { scheme: wanted.scheme, listener, shared });
         }
+        let admin = match &config.admin {
+            Some(wanted) => Some((bind_admin(&net, wanted, inherited).await?, admin_token(wanted)?)),
+            None => None,
+        };
         let proxy = Arc::new(Proxy::new(net, settings, observer, tracer));
         let places = Places::new(config.max_connections.unwrap_or(max_connections));
         let start = Start { config: config.clone(), crypto, max_connections };
         let control = Control::new(Arc::clone(&proxy), places.clone(), start);
-        Ok(Self { proxy, control, bound, addresses, places })
+        let admin = admin.map(|((listener, addr), token)| BoundAdmin {
+            listener,
+            addr,
+            admin: Admin::new(Arc::clone(&control), token),
+        });
+        Ok(Self { proxy, control, bound, addresses, places, admin })
     }
 
     /// The listeners with their schemes, in the order of the configuration: what a handover hands over.
     pub fn listeners(&self) -> impl Iterator<Item = (Scheme, &N::Listener)> {
         self.bound.iter().map(|bound| (bound.scheme, &bound.listener))
+    }
+
+    /// The listener of the admin API, if it has one: a handover hands it over too.
+    pub fn admin_listener(&self) -> Option<&N::Listener> {
+        self.admin.as_ref().map(|bound| &bound.listener)
     }
 
     /// The addresses really bound, in the order of the configuration.
@@ -138,27 +173,73 @@ impl<N: Net> Server<N> {
             let listening = lifecycle.listen();
             self.proxy.net().spawn(listen::accept(bound, Arc::clone(&self.proxy), self.places.clone(), listening));
         }
+        // Its count is no part of the process's: it is there to be asked about the end of all others.
+        let admin_life = Lifecycle::new();
+        if let Some(BoundAdmin { listener, addr, admin }) = self.admin {
+            tracing::info!(scheme = "admin", %addr, "listening");
+            let (listening, answering) = (lifecycle.listen(), Arc::new(admin_life.enter()));
+            self.proxy.net().spawn(admin::accept(admin, listener, listening, answering));
+        }
+        lifecycle.get_ready();
         tracing::info!(listeners = self.addresses.len(), "ready");
+        let shutdown = async {
+            tokio::select! {
+                biased;
+                () = shutdown => {}
+                () = lifecycle.stop_asked() => {}
+            }
+        };
         tokio::pin!(shutdown);
         let handed_over = tokio::select! {
             biased;
             () = &mut shutdown => false,
             () = lifecycle.reached(Stage::Stopping) => true,
         };
-        if !handed_over {
+        if handed_over {
+            let grace = self.proxy.settings().shutdown_grace;
+            let hurry = async {
+                tokio::select! {
+                    biased;
+                    () = hurry => {}
+                    () = async { shutdown.await; sleep(grace).await } => {}
+                }
+            };
+            self.control.leave(hurry).await;
+        } else {
             self.control.stop(hurry).await;
-            return;
         }
-        let grace = self.proxy.settings().shutdown_grace;
-        let hurry = async {
-            tokio::select! {
-                biased;
-                () = hurry => {}
-                () = async { shutdown.await; sleep(grace).await } => {}
-            }
-        };
-        self.control.leave(hurry).await;
+        lifecycle.advance(Stage::Stopped);
+        // Whoever has asked for the end hears that it has come; who reads no answer is not waited for.
+        let _ = timeout(ADMIN_FAREWELL, admin_life.emptied()).await;
     }
+}
+
+/// The admin API's listener and where it is.
+async fn bind_admin<N: Net>(
+    net: &N,
+    wanted: &config::Admin,
+    inherited: &mut Inherited<N::Listener>,
+) -> Result<(N::Listener, SocketAddr), StartError> {
+    let fail = |why: io::Error| {
+        let mend = match why.kind() {
+            io::ErrorKind::AddrInUse => {
+                "another sidecar may have it: give --admin 127.0.0.1:0 for any free port, another port, or --admin off"
+            }
+            _ => "give another address with --admin, or --admin off",
+        };
+        StartError::BindAdmin { addr: wanted.addr, why, mend }
+    };
+    // A socket that nobody has said what it is for is rather for clients.
+    let listener = match inherited.take_known("admin", wanted.addr) {
+        Some(socket) => socket.listener,
+        None => net.bind(wanted.addr).await.map_err(fail)?,
+    };
+    let addr = listener.local_addr().map_err(fail)?;
+    Ok((listener, addr))
+}
+
+fn admin_token(wanted: &config::Admin) -> Result<Option<TokenFile>, StartError> {
+    Ok(wanted.token_file.as_deref().map(TokenFile::new).transpose()?)
 }
 
 fn mend_bind(why: &io::Error) -> &'static str {

@@ -73,7 +73,7 @@ impl<N: Net> Settings<N> {
         let codes = &config.session.close_codes;
         Ok(Self {
             upstream,
-            authority: authority(&config.upstreams[0].target),
+            authority: upstream::authority(&config.upstreams[0].target),
             tls,
             http: config.http.clone(),
             access: config.access.clone(),
@@ -110,9 +110,9 @@ async fn upstream<N: Net>(
     look_up(net, config, before).await?;
     let board = before.map(|before| Arc::clone(before.upstream.board()));
     let several = specs.len() > 1;
-    let board = board.unwrap_or_else(|| Board::new(upstream::policy(config.choice, several), Arc::clone(observer)));
+    let board = board.unwrap_or_else(|| Board::new(upstream::policy(&config.choice, several), Arc::clone(observer)));
     let tls_timeout = config.http.tls_handshake_timeout;
-    Ok(Upstream::new(net.clone(), specs, board, tls_timeout, config.dial.clone(), config.choice, config.hold))
+    Ok(Upstream::new(net.clone(), specs, board, tls_timeout, config.dial.clone(), &config.choice, config.hold))
 }
 
 /// Looks the names of upstreams up, but not those that `before` has.
@@ -146,14 +146,5 @@ fn upstream_tls(
     let config::Upstream { tls: true, target: Target::Tcp { host, .. }, .. } = upstream else { return Ok(None) };
     let name = config.upstream_tls.name.as_ref().unwrap_or(host);
     let name = ServerName::try_from(name.clone()).map_err(|_| SettingsError::UpstreamName { name: name.clone() })?;
-    Ok(Some((Arc::new(tls::client_config(&config.upstream_tls.trust, crypto)?), name)))
-}
-
-/// `host:port` of the app; a Unix socket has none, so `localhost`, as curl and others say then.
-fn authority(target: &Target) -> HeaderValue {
-    let text = match target {
-        Target::Tcp { .. } => target.to_string(),
-        Target::Unix(_) => "localhost".to_owned(),
-    };
-    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("localhost"))
+    Ok(Some((Arc::new(tls::client_config(&config.upstream_tls, crypto)?), name)))
 }

@@ -52,7 +52,7 @@ function awaitLine(what, stream, pick) {
 }
 
 async function startProxy(app) {
-  const args = ["run", "--log-format", "json", "--upstream", `127.0.0.1:${app}`, "--listen", "http://127.0.0.1:0"];
+  const args = ["run", "--admin", "off", "--log-format", "json", "--upstream", `127.0.0.1:${app}`, "--listen", "http://127.0.0.1:0"];
   const [certificate, key] = ["certificate.pem", "key.pem"].map((name) => join(REPORT, name));
   const request = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
   const names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"];

@@ -9,6 +9,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 
@@ -82,6 +83,17 @@ impl Identity {
     pub fn server(&self) -> Arc<ServerConfig> {
         let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
         let config = builder.expect("versions of the provider").with_no_client_auth();
+        Arc::new(config.with_single_cert(self.chain(), self.private_key()).expect("a key that fits"))
+    }
+
+    /// The same, for clients whose certificates this authority has signed.
+    pub fn server_for(&self, clients: &Authority) -> Arc<ServerConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(clients.0.der().clone()).expect("a correct certificate");
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+        let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+        let builder = builder.expect("versions of the provider");
+        let config = builder.with_client_cert_verifier(verifier.expect("there is a root"));
         Arc::new(config.with_single_cert(self.chain(), self.private_key()).expect("a key that fits"))
     }
 

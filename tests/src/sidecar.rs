@@ -96,6 +96,8 @@ impl Launch {
         let scratch = Scratch::new();
         let mut command = command();
         command.current_dir(scratch.dir()).args(["run", "--log-format", "json"]);
+        // Each test has its sidecars, and all of them at once.
+        command.env("OUTRIGGER_ADMIN", "127.0.0.1:0");
         Launch { command, scratch, authority: None, inherited: None }
     }
 
@@ -269,6 +271,21 @@ impl Sidecar {
         }
         let config = self.authority().client().build();
         Wire::tls(self.addr(scheme), config, NAME).unwrap_or_else(|e| panic!("the TLS handshake failed: {e}"))
+    }
+
+    /// A new connection to the admin API.
+    #[track_caller]
+    pub fn admin(&self) -> Wire {
+        Wire::plain(self.addr("admin"))
+    }
+
+    /// What the admin API answers with this status to a request from this host.
+    #[track_caller]
+    pub fn admin_json(&self, method: &str, path: &str, status: u16) -> Value {
+        let addr = self.addr("admin");
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n");
+        let answer = Wire::plain(addr).ask(&request).expect(status);
+        serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("JSON expected, not {:?}", answer.text()))
     }
 
     /// Who signed the certificate of the TLS listeners.

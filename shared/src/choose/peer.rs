@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::line::Line;
 use super::{Place, Policy, Spec};
 use crate::time::Micros;
 
@@ -45,6 +46,7 @@ pub(super) struct Peer {
     pub checking: bool,
     pub sessions: u64,
     pub dialling: u64,
+    pub line: Line,
     /// When it has its next turn among those of equal load, in thousandths of a pick per weight.
     turn: u64,
 }
@@ -66,6 +68,7 @@ impl Peer {
             checking: false,
             sessions: 0,
             dialling: 0,
+            line: Line::default(),
             turn: 0,
         }
     }

@@ -11,6 +11,7 @@ fn policy() -> Policy {
         backoff_max: 30 * SECOND,
         check_every: Some(10 * SECOND),
         checks_are_deeper: false,
+        pace: None,
     }
 }
 

@@ -273,12 +273,16 @@ impl Relay {
             Side::App => codes.client_fault,
         };
         match cause {
-            Cause::Close | Cause::Idle | Cause::Lifetime | Cause::Drain | Cause::Shutdown | Cause::Eof => {
-                match &self.phase {
-                    Phase::Closing(closing) => closing.code,
-                    Phase::Open | Phase::Ended(_) => CloseCode::GOING_AWAY,
-                }
-            }
+            Cause::Close
+            | Cause::Idle
+            | Cause::Lifetime
+            | Cause::Drain
+            | Cause::Shutdown
+            | Cause::Operator
+            | Cause::Eof => match &self.phase {
+                Phase::Closing(closing) => closing.code,
+                Phase::Open | Phase::Ended(_) => CloseCode::GOING_AWAY,
+            },
             Cause::Gone(_) | Cause::Reset(_) => match to {
                 Side::Client if self.half(Side::App).heard => codes.app_gone,
                 Side::Client => codes.app_silent,

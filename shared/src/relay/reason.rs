@@ -8,7 +8,7 @@ use crate::close::{Cause, Side};
 use crate::frame::MAX_CLOSE_REASON;
 use crate::relay::Relay;
 
-/// ASCII text on the stack; what does not fit is cut.
+/// Text on the stack; what does not fit is cut.
 pub(super) struct Reason {
     len: usize,
     text: [u8; MAX_CLOSE_REASON],
@@ -39,6 +39,10 @@ impl Relay {
                 over(out, "message", side, policy.max_fragments.map(u64::from), "fragments")
             }
             Cause::Lifetime => write!(out, "session older than {}", Span(policy.max_lifetime)),
+            Cause::Operator => match &self.wording {
+                Some(wording) => out.write_str(wording),
+                None => write!(out, "{cause}"),
+            },
             Cause::Stalled(side) => write!(out, "{side} took no data for {}", Span(policy.send_timeout)),
             other => write!(out, "{other}"),
         }
@@ -61,11 +65,10 @@ impl fmt::Display for Span {
 
 impl Write for Reason {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = MAX_CLOSE_REASON - self.len;
-        for (to, from) in self.text[self.len..].iter_mut().zip(text.bytes()) {
-            *to = if from.is_ascii() { from } else { b'?' };
-        }
-        self.len += text.len().min(room);
+        // Not inside a character: a Close whose reason is not UTF-8 is a violation (RFC 6455 §5.5.1).
+        let fits = text.floor_char_boundary(MAX_CLOSE_REASON - self.len);
+        self.text[self.len..][..fits].copy_from_slice(&text.as_bytes()[..fits]);
+        self.len += fits;
         Ok(())
     }
 }
@@ -74,6 +77,6 @@ impl Deref for Reason {
     type Target = str;
 
     fn deref(&self) -> &str {
-        std::str::from_utf8(&self.text[..self.len]).expect("only ASCII was written")
+        std::str::from_utf8(&self.text[..self.len]).expect("only whole characters were written")
     }
 }

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use clap_complete::Shell;
 
-use crate::config::{self, Config, FILE_VARIABLE, FileSource, Finding, ReadFile, Report, Sources};
+use crate::config::{self, Config, FILE_VARIABLE, FileSource, Finding, ReadFile, Report, Shown, Sources};
 use crate::inject;
 
 /// Exit code for wrong flags and wrong configuration; what goes wrong later is 1.
@@ -38,6 +38,8 @@ pub enum Command {
     Run {
         config: Box<Config>,
         warnings: Vec<Finding>,
+        /// The configuration as people read it.
+        shown: Vec<Shown>,
     },
     Demo(Demo),
     Manifests(Manifests),
@@ -107,12 +109,13 @@ fn run(matches: &ArgMatches, env: Vec<(String, String)>, read_file: ReadFile) ->
     let settings = Gathered::read(matches, env, read_file).map_err(|report| Exit::faults(&report))?;
     let resolved = config::resolve(&settings.sources(), Some(read_file));
     let (config, warnings) = resolved.map_err(|report| Exit::faults(&report))?;
-    Ok(Command::Run { config: Box::new(config), warnings })
+    let shown = config::shown(&settings.sources()).unwrap_or_default();
+    Ok(Command::Run { config: Box::new(config), warnings, shown })
 }
 
 fn check(matches: &ArgMatches, env: Vec<(String, String)>, read_file: ReadFile) -> Exit {
     match run(matches, env, read_file) {
-        Ok(Command::Run { config, warnings }) => {
+        Ok(Command::Run { config, warnings, .. }) => {
             Exit { code: 0, out: summary(&config), err: Report { faults: Vec::new(), warnings }.to_string() }
         }
         Ok(Command::Demo(_) | Command::Manifests(_)) => unreachable!("run gives Run"),

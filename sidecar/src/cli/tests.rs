@@ -31,7 +31,7 @@ fn exit(line: &str) -> Exit {
 
 fn run(env: &[(&str, &str)], line: &str) -> (Config, Vec<Finding>) {
     match parse_in(env, line) {
-        Ok(Command::Run { config, warnings }) => (*config, warnings),
+        Ok(Command::Run { config, warnings, .. }) => (*config, warnings),
         other => panic!("{line}: {other:?}"),
     }
 }
@@ -219,7 +219,7 @@ fn help_and_version_go_to_standard_output() {
 fn wrong_usage_is_2() {
     for (line, part) in [
         ("", "Usage: outrigger <COMMAND>"),
-        ("runn", "a similar subcommand exists: 'run'"),
+        ("runn", "similar subcommands exist: 'uninject', 'run'"),
         ("run --upstrem app:80", "a similar argument exists: '--upstream'"),
         ("run --upstream", "a value is required"),
         ("check good.toml --config good.toml", "cannot be used with"),

@@ -18,10 +18,11 @@ const MIB: u64 = 1 << 20;
 
 const OFF: &[&str] = &["off"];
 const ADDRESS: &str = "`http://`, `https://` or `tls://` with an IP address and a port";
+const ADMIN_ADDRESS: &str = "an IP address with a port";
 const HEADER: &str = "`Name: value`";
 
 /// Every key, in the order of the reference.
-pub(crate) static GROUPS: [Group; 10] = [
+pub(crate) static GROUPS: [Group; 11] = [
     Group { title: "Addresses", keys: ADDRESSES },
     Group { title: "Several upstreams", keys: CHOICE },
     Group { title: "TLS with clients", keys: TLS },
@@ -31,6 +32,7 @@ pub(crate) static GROUPS: [Group; 10] = [
     Group { title: "WebSocket sessions", keys: SESSION },
     Group { title: "Access and headers", keys: ACCESS },
     Group { title: "Drain and restart", keys: LIFECYCLE },
+    Group { title: "Admin API", keys: ADMIN },
     Group { title: "Process", keys: PROCESS },
 ];
 
@@ -73,10 +75,16 @@ const ADDRESSES: &[Key] = &[
 const CHOICE: &[Key] = &[
     Key::new(
         "upstream_check",
-        Kind::Choice(&["tcp", "off"]),
+        Kind::Choice(&["tcp", "http", "ws", "off"]),
         "tcp",
-        "How each of several upstreams is checked: `tcp` connects, which also measures how near it is. With `off` only \
-         connections for clients tell.",
+        "How each of several upstreams is checked: `tcp` connects, `http` asks for a path and wants 200 to 399, `ws` opens \
+         a session and wants a pong. With `off` only connections for clients tell.",
+    ),
+    Key::new(
+        "upstream_check_path",
+        Kind::Text("a path that begins with `/`", "PATH"),
+        "/",
+        "What `http` and `ws` checks ask for.",
     ),
     Key::new(
         "upstream_check_interval",
@@ -99,6 +107,21 @@ const CHOICE: &[Key] = &[
          taken off by chance.",
     ),
     Key::new("upstream_backoff_max", time(100 * MS, H), "30s", "The longest that becomes of it."),
+    Key::new(
+        "upstream_dial_rate",
+        Kind::Count { from: 1, to: 100_000 },
+        "off",
+        "Most connections dialled to each upstream in a second, also where there is only one; more wait in line, so that \
+         a herd of clients meets an app that can stand it.",
+    )
+    .words(OFF)
+    .example("100"),
+    Key::new(
+        "upstream_dial_queue",
+        Kind::Count { from: 0, to: 100_000 },
+        "1000",
+        "How many may wait so for each upstream; more get 503 with `Retry-After`.",
+    ),
 ];
 
 const TLS: &[Key] = &[
@@ -169,6 +192,17 @@ const UPSTREAM_TLS: &[Key] = &[
     )
     .aliases(&["proxy_ssl_name"])
     .unset("the upstream's host"),
+    Key::new(
+        "upstream_tls_cert",
+        Kind::Path,
+        "/etc/outrigger/sidecar.crt",
+        "PEM certificate chain, leaf first, that the sidecar shows to an app that asks for one.",
+    )
+    .aliases(&["proxy_ssl_certificate"])
+    .unset("none"),
+    Key::new("upstream_tls_key", Kind::Path, "/etc/outrigger/sidecar.key", "PEM private key of `upstream_tls_cert`.")
+        .aliases(&["proxy_ssl_certificate_key"])
+        .unset("none"),
     Key::new(
         "upstream_tls_verify",
         Kind::Switch,
@@ -459,6 +493,25 @@ const LIFECYCLE: &[Key] = &[
         "on",
         "Whether the configuration is read again when its file, a certificate or a key changes, as on SIGHUP.",
     ),
+];
+
+const ADMIN: &[Key] = &[
+    Key::new(
+        "admin",
+        Kind::Text(ADMIN_ADDRESS, "ADDRESS"),
+        "127.0.0.1:9900",
+        "Where the admin API answers: probes, sessions, drain (docs/ADMIN.md). Whoever reaches it may read; changing \
+         something takes this very host, or `admin_token_file`. Port 0 lets the system pick.",
+    )
+    .words(OFF),
+    Key::new(
+        "admin_token_file",
+        Kind::Path,
+        "/etc/outrigger/admin-token",
+        "File with the token, 16 characters or more, that lets other hosts change something by `Authorization: Bearer`. \
+         It is read anew for each such request.",
+    )
+    .unset("none"),
 ];
 
 const PROCESS: &[Key] = &[

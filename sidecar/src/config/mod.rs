@@ -25,15 +25,17 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
+use outrigger_shared::choose::Pace;
 use toml::de::DeTable;
 
 pub(crate) use self::file::read_text;
 pub use self::file::{parse_toml, plain_text};
 pub(crate) use self::key::{ANNOTATION_PREFIX, Key};
 pub(crate) use self::keys::{GROUPS, all as all_keys};
-pub use self::print::effective;
+pub use self::print::{Shown, Value, effective, shown, toml};
 use self::reader::Reader;
 pub use self::reference::reference;
 pub use self::report::{Finding, Place, Report, did_you_mean};
@@ -155,6 +157,8 @@ pub struct Config {
     /// Threads that carry traffic; at least one.
     pub worker_threads: usize,
     pub log: Log,
+    /// `None` has no admin API.
+    pub admin: Option<Admin>,
 }
 
 /// One address that clients connect to.
@@ -239,16 +243,37 @@ impl fmt::Display for Upstream {
 }
 
 /// How one of several upstreams is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
-    /// From one check of an upstream to the next; `None` checks none.
-    pub check_every: Option<Duration>,
+    /// `None` checks none.
+    pub check: Option<Check>,
     /// Failures in a row after which one is ejected; at least 1.
     pub fails: u32,
     /// How long it is out the first time.
     pub backoff: Duration,
     /// And at most.
     pub backoff_max: Duration,
+    /// `None` lets all dials begin at once. It holds for a single upstream, too.
+    pub pace: Option<Pace>,
+}
+
+/// How upstreams are checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    pub kind: CheckKind,
+    /// From one to the next.
+    pub every: Duration,
+}
+
+/// What a check does, and with that sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckKind {
+    /// It connects.
+    Tcp,
+    /// It asks for this path, and wants 200 to 399.
+    Http(PathAndQuery),
+    /// It opens a session at this path, and wants a pong.
+    WebSocket(PathAndQuery),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -309,6 +334,8 @@ pub enum TlsProtocols {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamTls {
     pub trust: Trust,
+    /// What the sidecar shows of itself, if anything.
+    pub identity: Option<CertPair>,
     /// Server name sent and checked instead of the upstream's host.
     pub name: Option<String>,
 }
@@ -490,6 +517,15 @@ pub struct ResponseHeaders {
     pub add: Vec<(HeaderName, HeaderValue)>,
     /// Put in place of what the app sent.
     pub set: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// The listener of the admin API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Port 0 lets the kernel pick.
+    pub addr: SocketAddr,
+    /// A file with the token that lets others than this host change something.
+    pub token_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

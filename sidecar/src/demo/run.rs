@@ -88,6 +88,8 @@ fn config(demo: &Demo, app: SocketAddr) -> Config {
         flag("upstream", app.to_string()),
         // Pages reload and reconnect by themselves; nobody waits for a demo to drain.
         flag("shutdown_grace", "0s".into()),
+        // Whatever runs on this host already stays undisturbed.
+        flag("admin", "off".into()),
     ];
     let sources = Sources { flags, ..Sources::default() };
     config::resolve(&sources, None).expect("the demo's own settings are right").0

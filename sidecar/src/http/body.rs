@@ -162,7 +162,7 @@ struct FromApp {
 }
 
 impl ResponseBody {
-    pub(super) fn text(text: Bytes) -> Self {
+    pub(crate) fn text(text: Bytes) -> Self {
         Self::new(Source::Text(Some(text)))
     }
 
@@ -189,7 +189,7 @@ impl ResponseBody {
         self
     }
 
-    pub(super) fn answering(mut self, token: Arc<Answering>) -> Self {
+    pub(crate) fn answering(mut self, token: Arc<Answering>) -> Self {
         self.answering = Some(token);
         self
     }

@@ -34,7 +34,7 @@ enum Phase {
 
 /// Where a connection stands, shared between its socket and the service above hyper.
 #[derive(Debug, Clone)]
-pub(super) struct Progress(Arc<Mutex<State>>);
+pub(crate) struct Progress(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
@@ -63,7 +63,7 @@ impl Progress {
     }
 
     /// A request has come; its answer is over when the token is dropped.
-    pub(super) fn request(&self) -> Answering {
+    pub(crate) fn request(&self) -> Answering {
         self.set(Phase::Busy);
         Answering(self.clone())
     }
@@ -71,7 +71,7 @@ impl Progress {
 
 /// A request is being answered.
 #[derive(Debug)]
-pub(super) struct Answering(Progress);
+pub(crate) struct Answering(Progress);
 
 impl Drop for Answering {
     fn drop(&mut self) {
@@ -88,10 +88,10 @@ impl Drop for Answering {
 
 /// Limits of a [`Guard`].
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    pub(super) header: Duration,
-    pub(super) idle: Duration,
-    pub(super) write: Duration,
+pub(crate) struct Limits {
+    pub(crate) header: Duration,
+    pub(crate) idle: Duration,
+    pub(crate) write: Duration,
 }
 
 /// A stream with time limits.
@@ -119,7 +119,7 @@ impl Timer {
 
 impl<S: Stream> Guard<S> {
     /// The header limit runs from now.
-    pub(super) fn new(io: S, limits: Limits) -> (Self, Progress) {
+    pub(crate) fn new(io: S, limits: Limits) -> (Self, Progress) {
         let state = State { phase: Phase::Fresh(Instant::now()), reader: None };
         let progress = Progress(Arc::new(Mutex::new(state)));
         let guard = Self {

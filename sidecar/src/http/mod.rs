@@ -11,5 +11,6 @@ mod watch;
 
 pub use body::{BodyFault, RequestBody, ResponseBody};
 pub use guard::Guard;
+pub(crate) use guard::Limits;
 pub use proxy::Proxy;
 pub use serve::{Connection, serve};

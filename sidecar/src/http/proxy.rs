@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::header::{HOST, HeaderMap, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
+use http::header::{HOST, HeaderMap, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
 use http::{Method, Request, Response, StatusCode, Version, request, response};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -19,7 +19,7 @@ use super::body::{RequestBody, ResponseBody};
 use super::forward::{Sender, mark_upgrade, to_app, to_client};
 use super::guard::{Answering, Guard};
 use super::origin;
-use super::reply::{and_close, reply};
+use super::reply::{and_close, reply, retry_after};
 use super::serve::Connection;
 use super::watch::Watch;
 use crate::config::Inspect;
@@ -32,7 +32,7 @@ use crate::settings::Settings;
 use crate::telemetry::trace::{SessionTrace, Tracer};
 use crate::telemetry::{Fault, Observer};
 use crate::transport::Transport;
-use crate::upstream::{Seat, SendError};
+use crate::upstream::{DialError, Seat, SendError};
 
 /// How long the orderly end of a connection may take that came to nothing.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -298,12 +298,15 @@ impl<N: Net> Proxy<N> {
     }
 
     fn failed(&self, error: &SendError) -> Answer {
-        let response = self.refuse(error.fault(), error.status(), error.for_client());
+        let mut response = self.refuse(error.fault(), error.status(), error.for_client());
+        if let Some(wait) = error.retry_after() {
+            response.0.headers_mut().insert(RETRY_AFTER, retry_after(wait));
+        }
         match error {
             // The rest of the body is still to come and nobody will read it.
             SendError::Body(_) => response.and_close(),
             // There may be a thousand of them: the hold gives one account of all.
-            SendError::Held(_) => response,
+            SendError::Held(_) | SendError::Dial(DialError::Busy { .. }) => response,
             _ => {
                 tracing::warn!(status = error.status().as_u16(), %error, "the app gave no answer");
                 response

@@ -1,6 +1,6 @@
 //! Answers that the sidecar gives itself.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, DATE, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_VERSION};
@@ -31,6 +31,11 @@ pub(super) fn reply(status: StatusCode, why: &str, now: SystemTime) -> Response<
         _ => {}
     }
     response
+}
+
+/// Whole seconds, at least one.
+pub(super) fn retry_after(wait: Duration) -> HeaderValue {
+    HeaderValue::from(wait.as_secs() + 1)
 }
 
 /// Makes the client's connection end with this answer.

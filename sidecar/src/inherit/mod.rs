@@ -48,6 +48,16 @@ impl<L> Inherited<L> {
         Some(self.0.remove(place))
     }
 
+    /// As [`Inherited::take`], but port 0 takes only what is known to have served the same.
+    pub fn take_known(&mut self, service: &str, addr: SocketAddr) -> Option<Socket<L>> {
+        let known = |socket: &Socket<L>| socket.service.as_deref() == Some(service) && socket.addr.ip() == addr.ip();
+        if addr.port() != 0 {
+            return self.take(service, addr);
+        }
+        let place = self.0.iter().position(known)?;
+        Some(self.0.remove(place))
+    }
+
     /// What nobody has taken.
     pub fn left(&self) -> &[Socket<L>] {
         &self.0
@@ -115,5 +125,16 @@ mod tests {
         assert_eq!(take(&mut inherited, "https", "127.0.0.1:0"), Some(2));
         assert_eq!(take(&mut inherited, "https", "127.0.0.1:0"), None);
         assert_eq!(take(&mut inherited, "admin", "127.0.0.1:0"), Some(0));
+    }
+
+    #[test]
+    fn any_port_of_a_known_service_takes_nothing_else() {
+        let mut inherited =
+            pool(&[(None, "127.0.0.1:1"), (Some("http"), "127.0.0.1:2"), (Some("admin"), "127.0.0.1:3")]);
+        let mut known = |addr: &str| inherited.take_known("admin", addr.parse().unwrap()).map(|socket| socket.listener);
+        assert_eq!(known("127.0.0.2:0"), None);
+        assert_eq!(known("127.0.0.1:0"), Some(2));
+        assert_eq!(known("127.0.0.1:0"), None);
+        assert_eq!(known("127.0.0.1:1"), Some(0));
     }
 }

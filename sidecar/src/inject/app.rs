@@ -170,7 +170,10 @@ pub(crate) fn changes(
             changes.extend(probe(&path, &within, handler, app, port, listen, wishes)?);
         }
     }
-    changes.extend(outlive(container, &path, config, notes));
+    // A native sidecar is told only after the app has stopped.
+    if wishes.legacy {
+        changes.extend(outlive(container, &path, config, notes));
+    }
     Ok(changes)
 }
 

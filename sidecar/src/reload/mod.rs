@@ -7,6 +7,7 @@ pub mod serve;
 pub mod source;
 pub mod watch;
 
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
@@ -92,8 +93,14 @@ pub(crate) fn needs_restart(start: &Config, wanted: &Config) -> Vec<&'static str
         ("reuseport", start.reuse_port != wanted.reuse_port),
         ("worker_threads", start.worker_threads != wanted.worker_threads),
         ("log_format", start.log.format != wanted.log.format),
+        ("admin", start.admin.as_ref().map(|admin| admin.addr) != wanted.admin.as_ref().map(|admin| admin.addr)),
+        ("admin_token_file", token_file(start) != token_file(wanted)),
     ];
     differ.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
+}
+
+fn token_file(config: &Config) -> Option<&PathBuf> {
+    config.admin.as_ref()?.token_file.as_ref()
 }
 
 #[cfg(test)]

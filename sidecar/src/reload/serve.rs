@@ -61,8 +61,8 @@ impl<N: Net> Reloader<N> {
         let reading = self.source.read();
         // Those of a faulty configuration too: one of them will be mended.
         self.files = reading.files;
-        let (config, warnings) = match reading.command {
-            Ok(Command::Run { config, warnings }) => (config, warnings),
+        let (config, warnings, shown) = match reading.command {
+            Ok(Command::Run { config, warnings, shown }) => (config, warnings, shown),
             Ok(Command::Demo(_) | Command::Manifests(_)) => return Err(Refused::NoSource),
             Err(exit) => return Err(Refused::Faulty(exit.err.trim_end().to_owned())),
         };
@@ -70,6 +70,7 @@ impl<N: Net> Reloader<N> {
         let tls = config.tls.as_ref().map(|files| ServerSide::load(files, &self.crypto)).transpose();
         let tls = tls.map_err(|error| faulty(&error))?;
         let needs_restart = self.control.put_into_force(&config, tls).await.map_err(|error| faulty(&error))?;
+        self.control.show_config(shown, &needs_restart);
         if config.log.level != self.config.log.level {
             self.level.set(config.log.level);
         }

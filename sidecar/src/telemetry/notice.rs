@@ -66,6 +66,8 @@ pub enum Fault {
     Timeout,
     /// It could not be reached for as long as upgrades wait for it.
     Away,
+    /// Too many wait for a connection to it.
+    Busy,
     /// Its answer is none, or not one to what was asked.
     BadAnswer,
     /// The client left before there was an answer.
@@ -73,7 +75,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::TooManyConnections,
         Self::BadRequest,
         Self::ForbiddenOrigin,
@@ -83,6 +85,7 @@ impl Fault {
         Self::Unreachable,
         Self::Timeout,
         Self::Away,
+        Self::Busy,
         Self::BadAnswer,
         Self::ClientLeft,
     ];
@@ -98,6 +101,7 @@ impl Fault {
             Self::Unreachable => "unreachable",
             Self::Timeout => "timeout",
             Self::Away => "away",
+            Self::Busy => "busy",
             Self::BadAnswer => "bad_answer",
             Self::ClientLeft => "client_left",
         }

@@ -10,13 +10,13 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 
 use super::validity::{OutOfDate, validity};
 use super::verify::{AnyServer, ByServerName};
-use crate::config::{CertPair, ClientAuth, TlsFiles, TlsProtocols, Trust};
+use crate::config::{CertPair, ClientAuth, TlsFiles, TlsProtocols, Trust, UpstreamTls};
 use crate::net::Net;
 
 /// TLS 1.3 tickets sent after a handshake. One is enough for a client that comes back after a drop; each costs
@@ -144,27 +144,31 @@ impl ServerSide {
     }
 }
 
-/// For the app.
-pub fn client_config(trust: &Trust, crypto: &Crypto) -> Result<ClientConfig, LoadError> {
+/// For an upstream.
+pub fn client_config(tls: &UpstreamTls, crypto: &Crypto) -> Result<ClientConfig, LoadError> {
     let builder = ClientConfig::builder_with_details(crypto.provider.clone(), crypto.time.clone())
         .with_protocol_versions(&versions(TlsProtocols::Both))
         .map_err(LoadError::NothingToOffer)?;
-    let roots = match trust {
+    let roots = match &tls.trust {
         Trust::File(path) => roots(path)?,
         Trust::BuiltInRoots | Trust::Anyone => {
             Arc::new(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
         }
     };
-    let mut config = if *trust == Trust::Anyone {
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyServer(crypto.provider.clone())))
-            .with_no_client_auth()
+    let builder = if tls.trust == Trust::Anyone {
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyServer(crypto.provider.clone())))
     } else {
         let verifier = WebPkiServerVerifier::builder_with_provider(roots, crypto.provider.clone())
             .build()
             .expect("the roots are not empty and there are no revocation lists");
-        builder.with_webpki_verifier(verifier).with_no_client_auth()
+        builder.with_webpki_verifier(verifier)
+    };
+    let mut config = match &tls.identity {
+        None => builder.with_no_client_auth(),
+        Some(pair) => {
+            let shown = certified_key(&pair.cert, &pair.key, &crypto.provider)?;
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from((*shown).clone())))
+        }
     };
     config.alpn_protocols = vec![super::ALPN[0].to_vec()];
     Ok(config)

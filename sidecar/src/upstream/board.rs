@@ -77,6 +77,10 @@ impl Board {
         self.with(Chooser::order)
     }
 
+    pub(super) fn is_well(&self, peer: PeerId) -> bool {
+        self.with(|chooser, _| chooser.is_well(peer))
+    }
+
     /// A dial begins; dropped without a word, it was given up.
     pub(super) fn dial(self: &Arc<Self>, peer: PeerId) -> Dialling {
         let attempt = self.with(|chooser, now| chooser.dial(peer, now));
@@ -153,6 +157,12 @@ pub(super) struct Dialling {
 }
 
 impl Dialling {
+    /// How long it has to wait for its turn; or, with too many before it, when it is worth to come back.
+    pub(super) fn wait(&self, patience: Duration) -> Result<Duration, Duration> {
+        let attempt = self.attempt.expect("it has not ended");
+        self.board.with(|chooser, now| chooser.wait(attempt, patience, now))
+    }
+
     /// It is there, after so long, names and TLS aside. The seat is for what it was dialled for.
     pub(super) fn connected(mut self, connect: Duration) -> Seat {
         let attempt = self.attempt.take().expect("it ends once");

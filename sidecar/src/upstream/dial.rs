@@ -34,6 +34,11 @@ pub enum DialError {
     Tls(#[from] HandshakeError),
     #[error("the app did not finish the TLS handshake within {0:?}")]
     TlsTimeout(Duration),
+    #[error("too many wait for a connection to the app (upstream_dial_queue)")]
+    Busy {
+        /// When it is worth to come back.
+        retry_after: Duration,
+    },
 }
 
 impl DialError {
@@ -46,6 +51,7 @@ impl DialError {
             Self::Timeout(_) => "timeout",
             Self::Tls(_) => "tls",
             Self::TlsTimeout(_) => "tls_timeout",
+            Self::Busy { .. } => "busy",
         }
     }
 
@@ -69,13 +75,13 @@ impl DialError {
             // It took the connection and died, which cuts whatever its backlog held. The request was not sent yet.
             Self::Tls(error) => matches!(error, HandshakeError::Io(_) | HandshakeError::Left),
             // It is there, and stuck.
-            Self::TlsTimeout(_) => false,
+            Self::TlsTimeout(_) | Self::Busy { .. } => false,
         }
     }
 
     /// Whether the upstream is to blame, rather than this host, which may be out of descriptors.
     pub(super) fn is_theirs(&self) -> bool {
-        !matches!(self, Self::Connect(_)) || self.may_pass()
+        !matches!(self, Self::Connect(_) | Self::Busy { .. }) || self.may_pass()
     }
 }
 
@@ -103,7 +109,8 @@ impl<N: Net> Dialer<N> {
         dialled
     }
 
-    async fn dial_unobserved(&self) -> Result<(Transport<N::Stream>, Duration), DialError> {
+    /// The same, for nobody's request.
+    pub(super) async fn dial_unobserved(&self) -> Result<(Transport<N::Stream>, Duration), DialError> {
         let (stream, took) = self.connect().await?;
         let Some((config, name)) = &self.tls else { return Ok((Transport::Plain(stream), took)) };
         let handshake = tls::connect(stream, Arc::clone(config), name.clone());

@@ -10,6 +10,7 @@ use std::time::Duration;
 use outrigger_shared::entropy::Entropy;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use super::shown::Held;
 use super::{DialError, SendError};
 use crate::config;
 
@@ -78,6 +79,12 @@ impl Hold {
     /// How many wait now.
     pub(super) fn held(&self) -> usize {
         self.line().held
+    }
+
+    pub(super) fn snapshot(&self) -> Held {
+        let line = self.line();
+        let away_s = line.away.as_ref().map(|away| away.since.elapsed().as_secs_f64());
+        Held { waiting: line.held, max: self.limits.max, away_s }
     }
 
     /// What `dial` yields, as soon as it yields something. It ends with an error at once when the failure is none that

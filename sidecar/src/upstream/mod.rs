@@ -6,9 +6,10 @@ mod dial;
 mod hold;
 mod peer;
 mod pool;
+mod shown;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::{Request, Response, StatusCode};
@@ -17,18 +18,21 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use outrigger_shared::choose::{self, PeerId, Policy};
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 pub(crate) use board::Board;
 pub use board::{Seat, Snapshot};
+use check::Checks;
 pub use dial::DialError;
 use dial::Dialer;
 use hold::Hold;
 pub use hold::HoldError;
 use peer::Peer;
-pub(crate) use peer::Spec;
+pub(crate) use peer::{Spec, authority};
 pub use pool::Lease;
 use pool::Pool;
+use shown::Dialled;
+pub(crate) use shown::{Held, Shown};
 
 use crate::config;
 use crate::http::{BodyFault, Guard, RequestBody};
@@ -64,11 +68,19 @@ impl SendError {
                 StatusCode::GATEWAY_TIMEOUT
             }
             // Not 502: nothing is wrong that another attempt would not mend, and Retry-After goes with 503.
-            Self::Held(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Held(_) | Self::Dial(DialError::Busy { .. }) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Body(BodyFault::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body(BodyFault::ClientSilent) => StatusCode::REQUEST_TIMEOUT,
             Self::Body(_) => StatusCode::BAD_REQUEST,
             Self::Dial(_) | Self::Broken(_) => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    /// When it is worth to come back, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Dial(DialError::Busy { retry_after }) => Some(*retry_after),
+            _ => None,
         }
     }
 
@@ -78,6 +90,7 @@ impl SendError {
             Self::Dial(DialError::Timeout(_) | DialError::TlsTimeout(_)) | Self::NotTaken | Self::NoAnswer => {
                 Fault::Timeout
             }
+            Self::Dial(DialError::Busy { .. }) => Fault::Busy,
             Self::Dial(_) => Fault::Unreachable,
             Self::Held(HoldError::Draining) => Fault::Draining,
             Self::Held(_) => Fault::Away,
@@ -93,6 +106,7 @@ impl SendError {
             Self::Dial(DialError::Timeout(_) | DialError::TlsTimeout(_)) => {
                 "The app did not accept a connection in time."
             }
+            Self::Dial(DialError::Busy { .. }) => "Too many wait for the app at the moment.",
             Self::Dial(_) => "The app cannot be reached.",
             Self::Held(HoldError::Draining) => "This server is shutting down.",
             Self::Held(_) => "The app cannot be reached at the moment.",
@@ -126,7 +140,7 @@ impl<N: Net> Upstream<N> {
         board: Arc<Board>,
         tls_timeout: Duration,
         limits: config::Dial,
-        choice: config::Choice,
+        choice: &config::Choice,
         hold: Option<config::Hold>,
     ) -> Self {
         let observer = Arc::clone(board.observer());
@@ -138,6 +152,7 @@ impl<N: Net> Upstream<N> {
         let peer = |(id, (spec, chosen)): (PeerId, (Spec, choose::Spec))| {
             let pool = Pool::new(limits.idle_connections, limits.idle_timeout);
             net.spawn(Arc::clone(&pool).expire());
+            let authority = authority(&spec.config.target);
             let Spec { config: config::Upstream { target, .. }, tls } = spec;
             let dialer = Dialer {
                 net: net.clone(),
@@ -149,12 +164,13 @@ impl<N: Net> Upstream<N> {
                 tls_timeout,
                 observer: Arc::clone(&observer),
             };
-            Peer { id, name: chosen.name, dialer, pool }
+            Peer { id, name: chosen.name, authority, dialer, pool, last_dial: Mutex::default() }
         };
         let peers: Vec<_> = ids.into_iter().zip(specs.into_iter().zip(chosen)).map(peer).collect();
         let peers = Arc::new(peers);
-        if several {
-            net.spawn(check::run(net.clone(), Arc::clone(&board), Arc::downgrade(&peers), configured));
+        if let Some(how) = choice.check.as_ref().filter(|_| several) {
+            let checks = Checks { kind: how.kind.clone(), patience: limits.upgrade_timeout };
+            net.spawn(checks.run(net.clone(), Arc::clone(&board), Arc::downgrade(&peers), configured));
         }
         let hold = hold.map(|limits| Hold::new(limits, net.seed()));
         Self { net, peers, board, limits, hold, observer }
@@ -181,6 +197,20 @@ impl<N: Net> Upstream<N> {
     /// What is known of the upstreams now.
     pub fn snapshot(&self) -> Vec<Snapshot> {
         self.board.snapshot()
+    }
+
+    /// The same, with what each has of its own; those that are only there for their sessions have nothing.
+    pub(crate) fn shown(&self) -> Vec<Shown> {
+        let of = |snapshot: &Snapshot| {
+            let peer = self.peers.iter().find(|peer| !snapshot.retired && peer.name == snapshot.name);
+            Shown::new(snapshot, peer.map_or(0, |peer| peer.pool.len()), peer.and_then(Peer::last_dial))
+        };
+        self.snapshot().iter().map(of).collect()
+    }
+
+    /// The line of upgrades that wait; `None` where none would.
+    pub(crate) fn hold(&self) -> Option<Held> {
+        self.hold.as_ref().map(Hold::snapshot)
     }
 
     /// What is known of the upstreams.
@@ -295,17 +325,29 @@ impl<N: Net> Upstream<N> {
         let mut last = None;
         for peer in self.order() {
             let id = peer.id;
+            let was_well = self.board.is_well(id);
             if let Some(kept) = kept(peer) {
                 self.observer.notice(&Notice::Reused { upstream: &peer.dialer.name });
                 return Ok(Found::Kept(kept, self.board.seat(id)));
             }
             let dialling = self.board.dial(id);
+            match dialling.wait(over.saturating_duration_since(Instant::now())) {
+                Ok(wait) => sleep_if_any(wait).await,
+                // The others are not for a herd that is too large for this one.
+                Err(retry_after) => return Err(DialError::Busy { retry_after }),
+            }
+            if self.peers.len() > 1 && !self.board.is_well(id) && was_well {
+                // It was ejected in the meantime.
+                continue;
+            }
+            let began = Instant::now();
             let dialled = if self.peers.len() == 1 {
                 peer.dialer.dial().await
             } else {
                 let late = || DialError::Timeout(self.limits.upgrade_timeout);
                 timeout_at(over, peer.dialer.dial()).await.unwrap_or_else(|_| Err(late()))
             };
+            peer.note(Dialled::new(began, &dialled));
             match dialled {
                 Ok((transport, took)) => return Ok(Found::Dialled(transport, dialling.connected(took))),
                 Err(error) => {
@@ -359,6 +401,13 @@ impl<N: Net> Upstream<N> {
     }
 }
 
+/// A timer is not free, and mostly there is nothing to wait for.
+async fn sleep_if_any(wait: Duration) {
+    if !wait.is_zero() {
+        sleep(wait).await;
+    }
+}
+
 /// What a request can go over.
 enum Found<T, N: Net> {
     Kept(T, Seat),
@@ -379,13 +428,14 @@ fn chooser_spec(upstream: &config::Upstream) -> choose::Spec {
 }
 
 /// The only upstream is never ejected: there is nobody to go to.
-pub(crate) fn policy(choice: config::Choice, several: bool) -> Policy {
+pub(crate) fn policy(choice: &config::Choice, several: bool) -> Policy {
     Policy {
         fails: if several { choice.fails } else { u32::MAX },
         backoff: choice.backoff,
         backoff_max: choice.backoff_max,
-        check_every: choice.check_every.filter(|_| several),
-        checks_are_deeper: false,
+        check_every: choice.check.as_ref().filter(|_| several).map(|check| check.every),
+        checks_are_deeper: choice.check.as_ref().is_some_and(|check| check.kind != config::CheckKind::Tcp),
+        pace: choice.pace,
     }
 }
 

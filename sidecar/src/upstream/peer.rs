@@ -1,14 +1,16 @@
 //! One upstream: how it is dialled, and its connections that wait for a request.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use http::HeaderValue;
 use outrigger_shared::choose::PeerId;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
 use super::dial::Dialer;
 use super::pool::Pool;
-use crate::config;
+use super::shown::{Dialled, LastDial};
+use crate::config::{self, Target};
 
 /// An upstream as it is configured, with what was made of its files.
 pub(crate) struct Spec {
@@ -20,6 +22,29 @@ pub(crate) struct Spec {
 pub(super) struct Peer<N> {
     pub(super) id: PeerId,
     pub(super) name: Arc<str>,
+    /// What it is called in a `Host` header.
+    pub(super) authority: HeaderValue,
     pub(super) dialer: Dialer<N>,
     pub(super) pool: Arc<Pool>,
+    /// The dial that ended last.
+    pub(super) last_dial: Mutex<Option<Dialled>>,
+}
+
+impl<N> Peer<N> {
+    pub(super) fn note(&self, dialled: Dialled) {
+        *self.last_dial.lock().unwrap_or_else(PoisonError::into_inner) = Some(dialled);
+    }
+
+    pub(super) fn last_dial(&self) -> Option<LastDial> {
+        self.last_dial.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Dialled::show)
+    }
+}
+
+/// `host:port` of the app; a Unix socket has none, so `localhost`, as curl and others say then.
+pub(crate) fn authority(target: &Target) -> HeaderValue {
+    let text = match target {
+        Target::Tcp { .. } => target.to_string(),
+        Target::Unix(_) => "localhost".to_owned(),
+    };
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("localhost"))
 }

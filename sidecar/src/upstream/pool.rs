@@ -48,6 +48,13 @@ impl Pool {
         idle.remove(at).map(|c| c.sender)
     }
 
+    /// Connections that wait now.
+    pub(super) fn len(&self) -> usize {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|c| !c.sender.is_closed());
+        idle.len()
+    }
+
     fn put(&self, sender: SendRequest<RequestBody>) {
         if sender.is_closed() || self.capacity == 0 {
             return;

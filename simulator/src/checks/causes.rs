@@ -76,6 +76,7 @@ fn untrue(case: &Case, session: &SidecarSession, ended: &Ended) -> Option<&'stat
             let told = case.faults_on(session).any(restart) || ended.at_us >= case.stopping_us;
             (!told).then_some("the sidecar was not told to stop")
         }
+        Cause::Operator => Some("no operator is there"),
         Cause::Stalled(side) => {
             let excuse = troubled(side) || is_slow(case, session, side);
             (!excuse).then_some("everybody was reading")

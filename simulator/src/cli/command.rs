@@ -236,7 +236,7 @@ fn report() -> Arg {
         .value_name("DIR")
         .value_parser(value_parser!(PathBuf))
         .value_hint(ValueHint::DirPath)
-        .help("Write report.json, report.md and junit.xml into this folder")
+        .help("Write report.html, .json and .md and junit.xml into this folder")
 }
 
 /// `PART/OF`, counted from 1.

@@ -32,6 +32,13 @@ enum Progress {
     Nothing,
 }
 
+impl Told {
+    /// The same without a sign of life.
+    pub(super) fn quietly(self) -> Self {
+        Self { progress: Progress::Nothing, ..self }
+    }
+}
+
 /// What the flags say.
 pub(super) fn told(matches: &ArgMatches, screen: &Screen) -> Told {
     let jobs = usize::try_from(*matches.get_one::<u64>("jobs").expect("it has a default")).unwrap_or(1);

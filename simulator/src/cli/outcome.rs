@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{FAILED, OK, Screen};
 use crate::backend::Backend;
 use crate::report::costs::Costs;
-use crate::report::{self, Batch, Outcome, Report, breakeven, broken, junit, markdown, merge, table};
+use crate::report::{self, Batch, Outcome, Report, breakeven, broken, html, junit, markdown, merge, table};
 use crate::scenario::{Axis, ClientGroup};
 
 /// Runs that fail and are told one by one; of others only the number.
@@ -22,6 +22,7 @@ const MAX_TEXT: usize = 200;
 
 /// The names of what `--report` writes.
 pub(super) const JSON: &str = "report.json";
+const HTML: &str = "report.html";
 const MARKDOWN: &str = "report.md";
 const JUNIT: &str = "junit.xml";
 
@@ -51,8 +52,12 @@ pub(super) fn tell(
 
 fn files(report: &Report, batches: &[Batch], folder: &Path) -> Result<(), String> {
     fs::create_dir_all(folder).map_err(|why| format!("{}: {why}", folder.display()))?;
-    let texts =
-        [(JSON, report::write(report)), (MARKDOWN, markdown::write(report, batches)), (JUNIT, junit::write(report))];
+    let texts = [
+        (JSON, report::write(report)),
+        (HTML, html::write(report, batches)),
+        (MARKDOWN, markdown::write(report, batches)),
+        (JUNIT, junit::write(report)),
+    ];
     for (name, text) in texts {
         let path = folder.join(name);
         fs::write(&path, text).map_err(|why| format!("{}: {why}", path.display()))?;
@@ -110,7 +115,7 @@ fn last_screen(report: &Report, folder: Option<&Path>, out: &mut dyn Write) -> s
         }
     }
     match folder {
-        Some(folder) => writeln!(out, "report: {}", folder.join(MARKDOWN).display()),
+        Some(folder) => writeln!(out, "report: {}", folder.join(HTML).display()),
         None => Ok(()),
     }
 }

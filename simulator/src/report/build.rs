@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::costs::Costs;
 use super::model::{
-    BreakEven, Cell, Cost, Expected, FORMAT, Failed, Figure, Group, Played, PriceList, Report, RunOf, Shard, Swept,
+    BreakEven, Cell, Cost, Expected, FORMAT, Failed, Figure, Group, Played, PriceList, Report, RunOf, Shard, Story,
+    Swept, Timeline,
 };
 use super::table::{self, Row};
 use super::{breakeven, replay};
@@ -13,6 +14,9 @@ use crate::backend::Backend;
 use crate::scenario::metrics::{self, Unit};
 use crate::scenario::{Axis, Metrics, Scenario, Sweep};
 use crate::world::Run;
+
+/// Runs of a scenario that failed and of which a diagram can be drawn.
+const MAX_STORIES: usize = 3;
 
 /// A scenario and its runs.
 #[derive(Debug, Clone)]
@@ -23,6 +27,10 @@ pub struct Batch {
     pub scenario: Scenario,
     /// By cell and seed.
     pub outcomes: Vec<Outcome>,
+    /// Of runs that failed.
+    pub stories: Vec<Story>,
+    /// By cell, from 0.
+    pub timelines: BTreeMap<usize, Timeline>,
 }
 
 /// What is kept of one run.
@@ -90,6 +98,25 @@ impl Batch {
         self.scenario.sweeps.iter().map(Sweep::axis).collect()
     }
 
+    /// A file without runs.
+    pub fn new(file: String, scenario: Scenario) -> Self {
+        Self { file, scenario, outcomes: Vec::new(), stories: Vec::new(), timelines: BTreeMap::new() }
+    }
+
+    /// The runs of which stories are told: the first that failed, cell by cell. As variant and seed.
+    pub fn to_tell(&self) -> Vec<(usize, u64)> {
+        let failed = self.outcomes.iter().filter(|run| !run.failures.is_empty());
+        failed.take(MAX_STORIES).map(|run| (run.variant, run.seed)).collect()
+    }
+
+    /// The runs of which delays are told over time: the first of each cell, where anything may change over time.
+    pub fn to_follow(&self) -> Vec<(usize, u64)> {
+        let scenario = &self.scenario;
+        let changes = !scenario.faults.is_empty() || scenario.random_faults.is_some() || scenario.regions.len() > 1;
+        let cells = if changes { self.by_cell() } else { BTreeMap::new() };
+        cells.into_iter().map(|(variant, runs)| (variant, runs[0].seed)).collect()
+    }
+
     /// How many combinations of swept values there are.
     pub fn variants(&self) -> usize {
         self.scenario.sweeps.iter().map(|sweep| sweep.axis().values.len()).product()
@@ -131,7 +158,7 @@ pub fn build(network: Backend, shard: Option<Shard>, batches: &[Batch]) -> Repor
 }
 
 fn played(network: Backend, batch: &Batch) -> Played {
-    let Batch { file, scenario, outcomes } = batch;
+    let Batch { file, scenario, outcomes, stories, .. } = batch;
     let axes = batch.axes();
     let rows = batch.rows();
     let cells = batch.by_cell();
@@ -148,6 +175,7 @@ fn played(network: Backend, batch: &Batch) -> Played {
         runs: runs.iter().map(|run| run_of(network, batch, run)).collect(),
         figures: figures(row, runs),
         costs: costs(scenario, row),
+        timeline: batch.timelines.get(variant).cloned(),
     };
     Played {
         file: file.clone(),
@@ -162,6 +190,7 @@ fn played(network: Backend, batch: &Batch) -> Played {
         expected: expected(batch),
         break_even: breakeven::all(scenario, &rows).iter().map(BreakEven::from).collect(),
         cells: rows.iter().zip(&cells).map(cell).collect(),
+        stories: stories.clone(),
         source: scenario.text().to_owned(),
     }
 }

@@ -18,7 +18,7 @@ pub fn merge(parts: &[(String, Report)]) -> Result<(Report, Vec<Batch>), String>
     let mut batches = first.scenarios.iter().map(batch).collect::<Result<Vec<_>, _>>()?;
     for (_, part) in parts {
         for (batch, played) in batches.iter_mut().zip(&part.scenarios) {
-            batch.outcomes.extend(played.cells.iter().flat_map(outcomes));
+            take(batch, played);
         }
     }
     for batch in &mut batches {
@@ -29,6 +29,15 @@ pub fn merge(parts: &[(String, Report)]) -> Result<(Report, Vec<Batch>), String>
             return Err(format!("{}: seed {} is in two parts", batch.file, two[0].seed));
         }
     }
+    for batch in &mut batches {
+        // Each part has told of its own first ones; those of the whole are among them.
+        let (told, followed) = (batch.to_tell(), batch.to_follow());
+        let mut stories = std::mem::take(&mut batch.stories);
+        stories.retain(|story| told.contains(&(story.variant - 1, story.seed)));
+        stories.sort_by_key(|story| (story.variant, story.seed));
+        batch.stories = stories;
+        batch.timelines.retain(|variant, timeline| followed.contains(&(*variant, timeline.seed)));
+    }
     Ok((build(network, None, &batches), batches))
 }
 
@@ -36,7 +45,7 @@ pub fn merge(parts: &[(String, Report)]) -> Result<(Report, Vec<Batch>), String>
 pub fn batches(report: &Report) -> Result<Vec<Batch>, String> {
     let filled = |played: &Played| {
         let mut batch = batch(played)?;
-        batch.outcomes = played.cells.iter().flat_map(outcomes).collect();
+        take(&mut batch, played);
         Ok(batch)
     };
     report.scenarios.iter().map(filled).collect()
@@ -89,7 +98,20 @@ fn batch(played: &Played) -> Result<Batch, String> {
     let parsed = scenario::parse(&played.file, &played.source);
     let (mut scenario, _) = parsed.map_err(|report| format!("{} in the report is wrong:\n{report}", played.file))?;
     scenario.prices = played.prices.as_ref().map(Into::into);
-    Ok(Batch { file: played.file.clone(), scenario, outcomes: Vec::new() })
+    Ok(Batch::new(played.file.clone(), scenario))
+}
+
+/// Adds the runs of one part.
+fn take(batch: &mut Batch, played: &Played) {
+    batch.outcomes.extend(played.cells.iter().flat_map(outcomes));
+    batch.stories.extend(played.stories.iter().cloned());
+    for cell in &played.cells {
+        let Some(timeline) = &cell.timeline else { continue };
+        let known = batch.timelines.get(&(cell.variant - 1));
+        if known.is_none_or(|known| timeline.seed < known.seed) {
+            batch.timelines.insert(cell.variant - 1, timeline.clone());
+        }
+    }
 }
 
 fn outcomes(cell: &Cell) -> Vec<Outcome> {

@@ -6,12 +6,15 @@ pub mod breakeven;
 mod broken;
 mod build;
 pub mod costs;
+pub mod html;
+
 mod json;
 pub mod junit;
 pub mod markdown;
 pub mod merge;
 mod model;
 mod schema;
+pub mod story;
 pub mod table;
 
 pub use self::broken::{Broken, broken};

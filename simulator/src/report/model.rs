@@ -59,6 +59,9 @@ pub struct Played {
     pub break_even: Vec<BreakEven>,
     /// One for each combination of swept values; those without a run are left out.
     pub cells: Vec<Cell>,
+    /// Of the first runs that failed, what a diagram of them is drawn from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stories: Vec<Story>,
     /// The file itself.
     pub source: String,
 }
@@ -158,6 +161,9 @@ pub struct Cell {
     pub runs: Vec<RunOf>,
     pub figures: Vec<Figure>,
     pub costs: Vec<Cost>,
+    /// Delays over time in the run of the lowest seed; where there are faults or several regions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeline: Option<Timeline>,
 }
 
 /// One seed.
@@ -212,4 +218,108 @@ pub struct Cost {
     pub connections: Option<f64>,
     pub traffic: Option<f64>,
     pub together: f64,
+}
+
+/// Delays of one run by the time at which updates were made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Timeline {
+    pub seed: u64,
+    /// Length of a step.
+    pub step_us: u64,
+    pub groups: Vec<Pace>,
+}
+
+/// One group's delays, step by step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pace {
+    pub group: String,
+    /// How many updates reached a client, of those that were made in the step.
+    pub updates: Vec<u64>,
+    /// Null where there was none.
+    pub mean_us: Vec<Option<u64>>,
+    pub max_us: Vec<Option<u64>>,
+}
+
+/// A run in hosts, sessions and messages. Lanes are named by their place in `lanes`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Story {
+    /// From 1.
+    pub variant: usize,
+    pub seed: u64,
+    pub end_us: u64,
+    pub lanes: Vec<Lane>,
+    pub clients_left_out: usize,
+    pub faults: Vec<FaultSpan>,
+    pub sessions: Vec<SessionSpan>,
+    pub messages: Vec<Message>,
+    pub messages_left_out: usize,
+    pub events: Vec<EventAt>,
+    pub events_left_out: usize,
+}
+
+/// A host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lane {
+    pub name: String,
+    /// `app`, `sidecar` or `client`.
+    pub kind: String,
+    pub region: String,
+}
+
+/// A fault from its beginning to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaultSpan {
+    pub label: String,
+    pub kind: String,
+    /// As in `nothing between hk and sg`.
+    pub about: String,
+    pub from_us: u64,
+    pub to_us: u64,
+    /// Whom it touches.
+    pub lanes: Vec<usize>,
+}
+
+/// A session as its client saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionSpan {
+    pub lane: usize,
+    /// The lane of the sidecar that it went through, if that is known.
+    pub sidecar: Option<usize>,
+    pub from_us: u64,
+    /// Null if it was open at the end.
+    pub to_us: Option<u64>,
+    /// How its client saw it end.
+    pub end: Option<String>,
+    /// As the sidecar says it: the cause, and by whom.
+    pub cause: Option<String>,
+    /// It ended without a Close.
+    pub lost: bool,
+}
+
+/// An update on its way to a client, or a client's message on its way to an app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Message {
+    pub from: usize,
+    pub to: usize,
+    pub sent_us: u64,
+    /// Null if it never arrived.
+    pub got_us: Option<u64>,
+    pub text: String,
+}
+
+/// A line of the history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventAt {
+    pub at_us: u64,
+    /// Null is the network.
+    pub lane: Option<usize>,
+    pub text: String,
 }

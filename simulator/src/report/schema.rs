@@ -47,7 +47,7 @@ fn scenario() -> Value {
             ("cells", list("Combinations of swept values that have runs; without a sweep, one.", cell())),
             ("source", text("The file itself.")),
         ],
-        &[("prices", prices())],
+        &[("prices", prices()), ("stories", list("Of the first runs that failed, what a diagram shows.", story()))],
     )
 }
 
@@ -118,7 +118,7 @@ fn cell() -> Value {
             ("figures", list("By group and metric.", figure())),
             ("costs", list("Empty without prices.", cost())),
         ],
-        &[("not_judged", list("Expectations that the network has no say in.", text("")))],
+        &[("not_judged", list("Expectations that the network has no say in.", text(""))), ("timeline", timeline())],
     )
 }
 
@@ -173,6 +173,94 @@ fn cost() -> Value {
             ("connections", amount("")),
             ("traffic", amount("")),
             ("together", json!({ "type": "number" })),
+        ],
+        &[],
+    )
+}
+
+fn timeline() -> Value {
+    let maybe = || json!({ "type": ["integer", "null"], "minimum": 0 });
+    let pace = object(
+        "",
+        &[
+            ("group", text("")),
+            ("updates", list("How many reached a client, of those made in the step.", count(""))),
+            ("mean_us", list("Their delay; null where there was none.", maybe())),
+            ("max_us", list("The slowest.", maybe())),
+        ],
+        &[],
+    );
+    object(
+        "Delays of one run by the time at which updates were made.",
+        &[("seed", count("")), ("step_us", count("Length of a step.")), ("groups", list("", pace))],
+        &[],
+    )
+}
+
+fn story() -> Value {
+    let place = || count("A place in `lanes`, from 0.");
+    let maybe = |about: &str| described(json!({ "type": ["integer", "null"], "minimum": 0 }), about);
+    let words = |about: &str| described(json!({ "type": ["string", "null"] }), about);
+    let lane = object(
+        "A host.",
+        &[("name", text("")), ("kind", json!({ "enum": ["app", "sidecar", "client"] })), ("region", text(""))],
+        &[],
+    );
+    let fault = object(
+        "",
+        &[
+            ("label", text("")),
+            ("kind", text("")),
+            ("about", text("")),
+            ("from_us", count("")),
+            ("to_us", count("")),
+            ("lanes", list("Whom it touches.", place())),
+        ],
+        &[],
+    );
+    let session = object(
+        "A session as its client saw it.",
+        &[
+            ("lane", place()),
+            ("sidecar", maybe("Which one it went through.")),
+            ("from_us", count("")),
+            ("to_us", maybe("Null if it was open at the end.")),
+            ("end", words("How its client saw it end.")),
+            ("cause", words("As the sidecar says it.")),
+            ("lost", json!({ "type": "boolean", "description": "It ended without a Close." })),
+        ],
+        &[],
+    );
+    let message = object(
+        "",
+        &[
+            ("from", place()),
+            ("to", place()),
+            ("sent_us", count("")),
+            ("got_us", maybe("Null if it never arrived.")),
+            ("text", text("")),
+        ],
+        &[],
+    );
+    let event = object(
+        "A line of the history.",
+        &[("at_us", count("")), ("lane", maybe("Null is the network.")), ("text", text(""))],
+        &[],
+    );
+    object(
+        "A run in hosts, sessions and messages.",
+        &[
+            ("variant", count("From 1.")),
+            ("seed", count("")),
+            ("end_us", count("")),
+            ("lanes", list("Apps, then sidecars, then clients.", lane)),
+            ("clients_left_out", count("")),
+            ("faults", list("", fault)),
+            ("sessions", list("", session)),
+            ("messages", list("Updates and clients' own messages.", message)),
+            ("messages_left_out", count("")),
+            ("events", list("", event)),
+            ("events_left_out", count("")),
         ],
         &[],
     )

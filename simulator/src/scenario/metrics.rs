@@ -50,7 +50,7 @@ pub enum Parts {
 }
 
 /// Why sessions end, as the sidecar tells it (`outrigger_shared::close::Cause`), without the side.
-pub const CAUSES: [&str; 15] = [
+pub const CAUSES: [&str; 16] = [
     "close",
     "idle",
     "keepalive_lost",
@@ -66,6 +66,7 @@ pub const CAUSES: [&str; 15] = [
     "stalled",
     "eof",
     "shutdown",
+    "operator",
 ];
 
 /// The metric of this name, without what comes after a dot.

@@ -16,6 +16,7 @@ use tokio::time::sleep;
 use super::ledger::ClientFacts;
 use super::machines::Ground;
 use super::seam::ClientNet;
+use super::story::Who;
 use super::tamper::Tamper;
 use crate::actors::{
     Actor, Audience, Backoff, ClientSettings, ClientTls, Jitter, LongPoller, LongPolling, Messages, Pinging, Poller,
@@ -70,6 +71,11 @@ pub(super) fn facts(scenario: &Scenario) -> Vec<ClientFacts> {
         })
     };
     scenario.clients.iter().enumerate().flat_map(of_group).collect()
+}
+
+/// The same, for a picture.
+pub(super) fn who(scenario: &Scenario) -> Vec<Who> {
+    facts(scenario).into_iter().map(|facts| Who { name: facts.name, group: facts.group }).collect()
 }
 
 /// Whom updates are for. Each client draws from a stream of its own, which is named after it.

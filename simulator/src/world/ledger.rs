@@ -13,6 +13,7 @@ use outrigger_shared::relay::Relay;
 
 use super::record::{ClientClosed, ClientSession, Connection, Ended, Fate, Redial, SidecarSession, WireSession};
 use super::staleness::Staleness;
+use super::story::{Heard, Update};
 use super::tamper::Tamper;
 use super::tap::Gauges;
 use super::wire::Wires;
@@ -91,6 +92,8 @@ struct State {
     messages_up: BTreeMap<u32, u64>,
     problems: Vec<String>,
     staleness: Staleness,
+    /// Only if it is to be drawn.
+    heard: Option<Heard>,
 }
 
 /// Everything on record, at one moment.
@@ -139,6 +142,16 @@ impl Ledger {
         let wires = Wires::new(clock);
         let gauges = Gauges::new(clock, wires.clone());
         Self { world, clock, collector, wires, gauges, tamper, state: Mutex::new(state) }
+    }
+
+    /// From now on what is heard is kept.
+    pub(super) fn keep(&self) {
+        self.with(|state| state.heard = Some(Heard::default()));
+    }
+
+    /// What was kept.
+    pub(super) fn heard(&self) -> Option<Heard> {
+        self.with(|state| state.heard.take())
     }
 
     pub(super) fn gauges(&self) -> Gauges {
@@ -332,7 +345,17 @@ impl State {
                     self.client_sessions[index].closed = Some(ClientClosed { at_us, how, code });
                 }
             }
-            ClientEvent::UpdateReceived { seq, created_us, .. } => self.updated(id, seq, created_us),
+            ClientEvent::UpdateReceived { seq, created_us, .. } => {
+                if let Some(heard) = &mut self.heard {
+                    heard.update(Update { client: id, seq, created_us, at_us });
+                }
+                self.updated(id, seq, created_us);
+            }
+            ClientEvent::MessageSent { n } => {
+                if let Some(heard) = &mut self.heard {
+                    heard.sent(id, n, at_us);
+                }
+            }
             ClientEvent::Acked { n, .. } => {
                 let client = self.client(id);
                 client.messages += 1;
@@ -424,8 +447,13 @@ impl Observer for Ledger {
             return;
         }
         self.collector.app(at_us, app, event);
-        if let AppEvent::MessageReceived { client, .. } = event {
-            self.with(|state| *state.messages_up.entry(*client).or_default() += 1);
+        if let AppEvent::MessageReceived { client, n } = event {
+            self.with(|state| {
+                *state.messages_up.entry(*client).or_default() += 1;
+                if let Some(heard) = &mut state.heard {
+                    heard.arrived(*client, *n, at_us);
+                }
+            });
         }
     }
 

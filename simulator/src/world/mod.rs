@@ -13,6 +13,7 @@ mod machines;
 pub mod record;
 mod seam;
 mod staleness;
+pub mod story;
 pub mod tamper;
 mod tap;
 mod weather;
@@ -29,6 +30,7 @@ use self::director::Stage;
 use self::hosts::{Base, micros};
 use self::ledger::{Evidence, Ledger};
 use self::machines::{Ground, Machine};
+use self::story::{Heard, Story};
 use self::tamper::Tamper;
 use self::weather::Weather;
 use crate::actors::{Feed, Observer, Pattern, Rng, Sizes, Stop, Workload};
@@ -58,6 +60,8 @@ pub struct Options {
     pub backend: Backend,
     /// Every packet becomes a line of the history; the digest is another one then.
     pub packets: bool,
+    /// Keep what was heard when, for [`Run::story`]. The run itself stays as it is, and so does its digest.
+    pub story: bool,
     /// These faults instead of those that the scenario plans for the seed.
     pub faults: Option<Vec<PlannedFault>>,
 }
@@ -79,6 +83,8 @@ pub struct Run {
     pub virtual_time: Duration,
     /// Virtual time until the figures were taken: the scenario's duration, and until all had healed.
     pub measured: Duration,
+    /// If it was asked for.
+    pub story: Option<Story>,
 }
 
 impl Run {
@@ -103,12 +109,20 @@ pub fn run_with(
     let mut wanted = hosts::options(scenario, &faults, seed);
     wanted.trace = options.packets;
     let base = Base::new(&wanted);
-    let (stage_scenario, stage_faults) = (scenario.clone(), faults.clone());
+    let (stage_scenario, stage_faults, keep) = (scenario.clone(), faults.clone(), options.story);
     let outcome = backend::run(options.backend, wanted, move |network| async move {
-        play(network, &stage_scenario, &stage_faults, base, seed, tamper).await
+        play(network, (&stage_scenario, &stage_faults), base, seed, tamper, keep).await
     })?;
     let end = outcome.result;
     let metrics = figures::metrics(scenario, &end.evidence, end.traffic.as_deref(), &end.cuts);
+    let story = end.heard.map(|heard| Story {
+        clients: clients::who(scenario),
+        faults: faults.clone(),
+        cuts: outcome.cuts.clone(),
+        sessions: end.last.client_sessions.clone(),
+        sidecar_sessions: end.last.sidecar_sessions.clone(),
+        heard,
+    });
     let (judged, not_judged) = fit::judged(options.backend, &scenario.expect);
     let case = Case {
         scenario,
@@ -136,6 +150,7 @@ pub fn run_with(
         stats: outcome.stats,
         virtual_time: outcome.virtual_time,
         measured: Duration::from_micros(end.evidence.at_us),
+        story,
     })
 }
 
@@ -152,15 +167,16 @@ struct End {
     unconverged: Vec<String>,
     /// What lived on where nothing should.
     left_over: Vec<String>,
+    heard: Option<Heard>,
 }
 
 async fn play(
     world: Network,
-    scenario: &Scenario,
-    faults: &[PlannedFault],
+    (scenario, faults): (&Scenario, &[PlannedFault]),
     base: Base,
     seed: u64,
     tamper: Option<Arc<dyn Tamper>>,
+    keep: bool,
 ) -> End {
     let began = Instant::now();
     let clock = world.clock();
@@ -170,6 +186,9 @@ async fn play(
     let history = scenario.apps.iter().map(|app| app.history).min().expect("a scenario has apps");
     let heard = (audience.clone(), u64::from(history));
     let ledger = Arc::new(Ledger::new(world, clock, facts, &groups, heard, tamper));
+    if keep {
+        ledger.keep();
+    }
     let observer: Arc<dyn Observer> = ledger.clone();
     let feed = Feed::new(0, clock, observer, audience);
     let ground = Ground { world, seed, clock, feed: feed.clone(), ledger, ended: Arc::default() };
@@ -196,7 +215,8 @@ async fn play(
     let (traffic, cuts, stopping_us) = (world.traffic(), world.cuts(), micros(world.now()));
     world.log("", "all stop");
     let left_over = stop(&mut stage).await;
-    End { evidence, traffic, cuts, stopping_us, last: stage.ground.ledger.evidence(), unconverged, left_over }
+    let (last, heard) = (stage.ground.ledger.evidence(), stage.ground.ledger.heard());
+    End { evidence, traffic, cuts, stopping_us, last, unconverged, left_over, heard }
 }
 
 /// Waits until everything has converged; says what has not in time.

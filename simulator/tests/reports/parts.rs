@@ -7,7 +7,7 @@ use crate::common::{Folder, sim};
 use crate::files::sweep;
 use crate::put;
 
-const NAMES: [&str; 3] = ["report.json", "report.md", "junit.xml"];
+const NAMES: [&str; 4] = ["report.json", "report.html", "report.md", "junit.xml"];
 
 fn all_of(folder: &Folder, report: &str) -> Vec<String> {
     let read = |path: PathBuf| fs::read_to_string(&path).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
@@ -57,7 +57,7 @@ fn parts_make_the_same_whole_and_so_does_any_number_of_jobs() {
     for part in ["1/3", "2/3", "3/3"] {
         let name = format!("part-{}", &part[..1]);
         run(&["--report", &name, "--shard", part]);
-        assert!(all_of(&folder, &name)[1].lines().next().unwrap().ends_with(&format!("(part {} of 3)", &part[..1])));
+        assert!(all_of(&folder, &name)[2].lines().next().unwrap().ends_with(&format!("(part {} of 3)", &part[..1])));
     }
     // In any order, by folder or by file.
     let parts = ["part-3", "part-1/report.json", "part-2"];

@@ -109,7 +109,7 @@ impl Site {
         let mut command = command_of(&self.outrigger);
         command
             .args(["run", "--listen", &format!("http://{ws}"), "--listen", &format!("https://{wss}")])
-            .args(["--upstream", &self.app.to_string(), "--log-level", "warn"])
+            .args(["--upstream", &self.app.to_string(), "--log-level", "warn", "--admin", "off"])
             .args(["--tls-cert", &scratch.write("cert.pem", &self.identity.certificate)])
             .args(["--tls-key", &scratch.write("key.pem", &self.identity.key)]);
         (command, tls_client(&self.authority.pem()))

@@ -83,7 +83,7 @@ fn all_addresses_of_a_name_are_tried() {
 fn there_can_be_many_listeners_and_many_threads() {
     let app = App::echo();
     let sidecar = Sidecar::before(app.addr()).http().http().http().flag("--worker-threads", "4").start();
-    let listening = sidecar.log().iter().filter(|line| line.contains("\"listening\"")).count();
+    let listening = sidecar.log().iter().filter(|line| line.contains(r#""scheme":"http""#)).count();
     assert_eq!(listening, 3);
     let addr = sidecar.addr("http");
     let clients: Vec<_> = (0..16).map(|_| thread::spawn(move || works(addr))).collect();

@@ -69,7 +69,7 @@ pub(super) fn check_loop(reader: &mut Reader, listeners: &[Found<Listener>], ups
 }
 
 /// Whether who dials this host and port reaches a listener at this address of this machine.
-fn is_at(addr: SocketAddr, host: &str, port: u16) -> bool {
+pub(super) fn is_at(addr: SocketAddr, host: &str, port: u16) -> bool {
     let host_ip = host.parse::<IpAddr>().ok();
     let local = host == "localhost" || host_ip.is_some_and(|ip| ip.is_loopback() || ip.is_unspecified());
     let listens_there = match host_ip {

@@ -1,6 +1,7 @@
 //! From raw settings to [`Config`], one small resolver for each section.
 
 mod access;
+mod admin;
 mod http;
 mod lifecycle;
 mod listen;
@@ -36,6 +37,7 @@ pub(crate) fn config(reader: &mut Reader) -> Option<Config> {
     let watch = reader.switch("watch");
     let worker_threads = to_usize(reader.count("worker_threads"));
     let log = log(reader);
+    let admin = admin::admin(reader, &listeners, &upstreams);
     if reader.report.faults.is_empty() {
         reader.report.warnings.append(&mut reader.cross_warnings);
     }
@@ -63,6 +65,7 @@ pub(crate) fn config(reader: &mut Reader) -> Option<Config> {
         watch,
         worker_threads,
         log,
+        admin,
     })
 }
 

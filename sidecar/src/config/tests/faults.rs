@@ -176,6 +176,19 @@ fn a_wrong_upstream_is_told_with_its_line() {
 }
 
 #[test]
+fn an_identity_is_a_certificate_and_its_key() {
+    assert_eq!(
+        faults("upstream = 'https://a'\nupstream_tls_key = 'k'"),
+        ["o.toml:2:1: upstream_tls_key has no upstream_tls_cert to go with it; give upstream_tls_cert as well"]
+    );
+    assert_eq!(
+        faults("upstream = ['a:1', 'b:1']\nupstream_check_path = 'health'"),
+        ["o.toml:2:1: `health` is not a path of a request; write a path that begins with `/`, such as \
+          upstream_check_path = \"/\""]
+    );
+}
+
+#[test]
 fn a_sidecar_does_not_call_itself() {
     for (listen, upstream, looped) in [
         ("0.0.0.0:80", "localhost:80", true),

@@ -15,10 +15,16 @@ fn defaults() {
     let upstream = Upstream { name, tls: false, target, region: String::new(), priority: 0, weight: 1, written };
     assert_eq!(config.upstreams, [upstream]);
     let second = Duration::from_secs(1);
-    let choice = Choice { check_every: Some(10 * second), fails: 1, backoff: second, backoff_max: 30 * second };
+    let choice = Choice {
+        check: Some(Check { kind: CheckKind::Tcp, every: 10 * second }),
+        fails: 1,
+        backoff: second,
+        backoff_max: 30 * second,
+        pace: None,
+    };
     assert_eq!(config.choice, choice);
     assert_eq!(config.tls, None);
-    assert_eq!(config.upstream_tls, UpstreamTls { trust: Trust::BuiltInRoots, name: None });
+    assert_eq!(config.upstream_tls, UpstreamTls { trust: Trust::BuiltInRoots, identity: None, name: None });
     let http = HttpLimits {
         header_timeout: MINUTE,
         body_timeout: MINUTE,
@@ -67,6 +73,7 @@ fn defaults() {
     assert_eq!(config.drain, Drain { window, jitter_percent: 100, quiet });
     assert_eq!((config.hold, config.handover, config.reuse_port), (None, None, false));
     assert_eq!(config.log, Log { format: LogFormat::Auto, level: tracing::Level::INFO });
+    assert_eq!(config.admin, Some(Admin { addr: "127.0.0.1:9900".parse().unwrap(), token_file: None }));
 }
 
 #[test]
@@ -199,7 +206,7 @@ fn trust_in_the_app() {
     ] {
         let text = format!("upstream = 'https://app'\nproxy_ssl_name = 'app.internal'\n{text}");
         let upstream_tls = resolve_file(&text).unwrap().0.upstream_tls;
-        assert_eq!(upstream_tls, UpstreamTls { trust, name: Some("app.internal".to_owned()) });
+        assert_eq!(upstream_tls, UpstreamTls { trust, identity: None, name: Some("app.internal".to_owned()) });
     }
 }
 

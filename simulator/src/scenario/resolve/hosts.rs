@@ -165,6 +165,10 @@ pub(in crate::scenario) fn may_be_configured(key: &str) -> Result<(), &'static s
 fn own_settings(table: &DeTable<'static>, app: &str) -> Vec<(String, String)> {
     let flag = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let mut flags = vec![flag("upstream", &format!("http://{app}:{APP_PORT}"))];
+    if entry(table, "admin").is_none() {
+        // Nobody asks, and a listener that nobody needs is a packet that nobody can explain.
+        flags.push(flag("admin", "off"));
+    }
     let tls = match entry(table, "listen") {
         None => {
             flags.extend(LISTEN.map(|address| flag("listen", address)));

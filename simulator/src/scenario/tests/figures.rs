@@ -151,6 +151,7 @@ fn the_causes_are_those_of_the_sidecar() {
         Cause::Stalled(side),
         Cause::Eof,
         Cause::Shutdown,
+        Cause::Operator,
     ];
     let next = |cause: Cause| match cause {
         Cause::Close
@@ -167,7 +168,8 @@ fn the_causes_are_those_of_the_sidecar() {
         | Cause::Reset(_)
         | Cause::Stalled(_)
         | Cause::Eof
-        | Cause::Shutdown => cause.as_str(),
+        | Cause::Shutdown
+        | Cause::Operator => cause.as_str(),
     };
     assert_eq!(all.map(next), CAUSES);
 }
