@@ -9,6 +9,7 @@
 //! * [`handshake`] checks the request and the answer that open a session; [`trace_context`] its `traceparent`.
 //! * [`limits`] is what an operator can set.
 //! * [`event`] is the account of what happened.
+//! * [`proxy_protocol`] says who really connects.
 //! * [`choose`] picks one of several upstreams.
 //! * [`time`] is the one unit of time; [`entropy`] draws numbers from a seed.
 
@@ -19,6 +20,7 @@ pub mod event;
 pub mod frame;
 pub mod handshake;
 pub mod limits;
+pub mod proxy_protocol;
 pub mod relay;
 pub mod time;
 pub mod trace_context;

@@ -1,7 +1,7 @@
 //! What can be asked of a running sidecar as a whole: to take a new configuration, to stop, or to leave its place to
 //! another process.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -18,6 +18,7 @@ use crate::net::Net;
 use crate::registry::Closing;
 use crate::reload::{ReloadError, Reloads, needs_restart};
 use crate::settings::{Settings, SettingsError};
+use crate::telemetry::Level;
 use crate::telemetry::metrics::Now;
 use crate::tls::{Crypto, LoadError, ServerSide};
 
@@ -37,6 +38,7 @@ pub struct Control<N: Net> {
     drain: std::sync::Mutex<Option<Arc<Drain>>>,
     /// The configuration in force as people read it.
     shown: ArcSwap<Vec<Shown>>,
+    log: OnceLock<Level>,
 }
 
 /// What the sidecar was started with, and goes on with until it ends.
@@ -58,12 +60,13 @@ impl<N: Net> Control<N> {
             reloads: Reloads::default(),
             drain: std::sync::Mutex::default(),
             shown: ArcSwap::default(),
+            log: OnceLock::new(),
         })
     }
 
     /// The figures that nobody counts as they change.
     pub fn now(&self) -> Now {
-        let upstream = &self.proxy.settings().upstream;
+        let upstream = &self.proxy.settings().upstreams;
         Now {
             stage: self.lifecycle().stage(),
             connections: self.places.taken(),
@@ -134,6 +137,16 @@ impl<N: Net> Control<N> {
 
     fn out_of_date(&self, tls: &ServerSide, known: Option<&ServerSide>) -> Option<LoadError> {
         tls.out_of_date(self.proxy.net().wall_clock(), known).into_iter().next()
+    }
+
+    /// Gives the level of the log to whoever may change it. The first one holds.
+    pub fn give_log(&self, level: Level) {
+        let _ = self.log.set(level);
+    }
+
+    /// `None` where nobody has given it.
+    pub fn log(&self) -> Option<&Level> {
+        self.log.get()
     }
 
     /// Begins to drain without an end of the process, over `window` instead of the configured one if that is given.

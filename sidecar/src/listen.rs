@@ -1,16 +1,20 @@
 //! Accept loops: one per listener. They never wait for a handshake, and never take more than there is room for.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use ipnet::IpNet;
+use outrigger_shared::proxy_protocol::{self, Ends, MAX_V1, Malformed, SIGNATURE, V1_START, V2_HEADER};
+use tokio::io::AsyncReadExt as _;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::config::Scheme;
+use crate::config::{self, Scheme};
 use crate::http::{self, Connection, Proxy};
 use crate::lifecycle::{Live, Stage};
-use crate::net::{Listener as _, Net};
+use crate::net::{Listener as _, Net, Stream};
 use crate::telemetry::Notice;
 use crate::tls;
 use crate::transport::Transport;
@@ -74,7 +78,7 @@ impl Drop for Permit {
 
 /// A listener that is bound and knows what to do with its connections.
 pub(crate) struct Bound<L> {
-    pub(crate) scheme: Scheme,
+    pub(crate) configured: config::Listener,
     pub(crate) listener: L,
     /// Whether whoever gave it to this process holds it too: what it has queued is then for the next one.
     pub(crate) shared: bool,
@@ -91,7 +95,7 @@ pub(crate) async fn accept<N: Net>(bound: Bound<N::Listener>, proxy: Arc<Proxy<N
             accepted = bound.listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => take(&proxy, &places, bound.scheme, stream, peer),
+            Ok((stream, peer)) => take(&proxy, &places, bound.configured, stream, peer),
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection; trying again");
                 sleep(ACCEPT_PAUSE).await;
@@ -102,14 +106,21 @@ pub(crate) async fn accept<N: Net>(bound: Bound<N::Listener>, proxy: Arc<Proxy<N
         // Nobody else will: what the kernel has queued would be reset.
         for _ in 0..MAX_LAST_ACCEPTS {
             let Some((stream, peer)) = bound.listener.accept_queued() else { break };
-            take(&proxy, &places, bound.scheme, stream, peer);
+            take(&proxy, &places, bound.configured, stream, peer);
         }
     }
     drop((bound, listening));
 }
 
 /// Serves a connection as a task of its own, if there is room.
-fn take<N: Net>(proxy: &Arc<Proxy<N>>, places: &Places, scheme: Scheme, stream: N::Stream, peer: SocketAddr) {
+fn take<N: Net>(
+    proxy: &Arc<Proxy<N>>,
+    places: &Places,
+    listener: config::Listener,
+    stream: N::Stream,
+    peer: SocketAddr,
+) {
+    let scheme = listener.scheme;
     let notice = |notice| proxy.observer().notice(&notice);
     let permit = places.open.take().map(Arc::new);
     notice(Notice::Accepted { scheme: scheme.as_str() });
@@ -124,18 +135,35 @@ fn take<N: Net>(proxy: &Arc<Proxy<N>>, places: &Places, scheme: Scheme, stream: 
     };
     let live = proxy.lifecycle().enter();
     let proxy_of_task = Arc::clone(proxy);
-    let connection = Connection { peer, tls: scheme.needs_certificate(), permit };
+    let connection =
+        Connection { peer, listener: listener.addr, egress: listener.egress, tls: scheme.needs_certificate(), permit };
     proxy.net().spawn(async move {
         serve(proxy_of_task, scheme, stream, connection).await;
         drop((live, turned_away));
     });
 }
 
-async fn serve<N: Net>(proxy: Arc<Proxy<N>>, scheme: Scheme, stream: N::Stream, connection: Connection) {
+async fn serve<N: Net>(proxy: Arc<Proxy<N>>, scheme: Scheme, mut stream: N::Stream, mut connection: Connection) {
+    let settings = proxy.settings();
+    if trusts(&settings.access.proxy_protocol_from, connection.peer) {
+        match timeout(settings.http.header_timeout, announced(&mut stream)).await {
+            Ok(Ok(ends)) => {
+                connection.announce(ends);
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(peer = %connection.peer, %error, "a connection without the PROXY header that is due");
+                return;
+            }
+            Err(_) => {
+                tracing::debug!(peer = %connection.peer, "the PROXY header took too long");
+                return;
+            }
+        }
+    }
     if scheme == Scheme::Http {
+        drop(settings);
         return http::serve(proxy, Transport::Plain(stream), connection).await;
     }
-    let settings = proxy.settings();
     let tls = settings.tls.as_ref().expect("a configuration with TLS listeners has certificates");
     let config = Arc::clone(if scheme == Scheme::Tls { &tls.raw } else { &tls.https });
     let handshake = tls::accept(stream, config);
@@ -166,4 +194,35 @@ async fn serve<N: Net>(proxy: Arc<Proxy<N>>, scheme: Scheme, stream: N::Stream, 
     } else {
         http::serve(proxy, Transport::Tls(Box::new(stream)), connection).await;
     }
+}
+
+fn trusts(networks: &[IpNet], peer: SocketAddr) -> bool {
+    let ip = peer.ip().to_canonical();
+    networks.iter().any(|network| network.contains(&ip))
+}
+
+/// Reads a PROXY header and not a byte more. `None` where the proxy speaks for itself.
+async fn announced<S: Stream>(stream: &mut S) -> io::Result<Option<Ends>> {
+    let wrong = |why: Malformed| io::Error::new(io::ErrorKind::InvalidData, why);
+    let mut header = [0; V2_HEADER];
+    let (start, end) = header.split_at_mut(SIGNATURE.len());
+    stream.read_exact(start).await?;
+    if *start == SIGNATURE {
+        stream.read_exact(end).await?;
+        let mut rest = vec![0; proxy_protocol::v2_rest(&header).map_err(wrong)?];
+        stream.read_exact(&mut rest).await?;
+        return proxy_protocol::read_v2(&header, &rest).map_err(wrong);
+    }
+    if !start.starts_with(&V1_START) {
+        return Err(wrong(Malformed::None));
+    }
+    let mut line = start.to_vec();
+    // Byte by byte: where it ends is not known, and what follows is the client's.
+    while line.last() != Some(&b'\n') {
+        if line.len() == MAX_V1 {
+            return Err(wrong(Malformed::Line));
+        }
+        line.push(stream.read_u8().await?);
+    }
+    proxy_protocol::read_v1(&line).map_err(wrong)
 }

@@ -1,11 +1,13 @@
 //! The `outrigger` binary: reads the command line, then runs. Exit codes: 0 done, 1 it cannot run, 2 it was told wrongly.
 
 use std::future::Future;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use indicatif::{ProgressBar, ProgressStyle};
+use outrigger::cli::drain::Drain;
 use outrigger::cli::{self, Command, Exit};
 use outrigger::config::{Config, Finding, Log, LogFormat, Shown};
 use outrigger::demo;
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
     match command {
         Ok(Command::Run { config, warnings, shown }) => run(&config, &warnings, shown, source, files),
         Ok(Command::Demo(settings)) => demo(settings),
+        Ok(Command::Drain(settings)) => drain(&settings),
         Ok(Command::Manifests(manifests)) => leave(&outrigger::inject::files::run(&manifests, &mut io::stdin())),
         Err(exit) => leave(&exit),
     }
@@ -81,6 +84,7 @@ fn run(config: &Config, warnings: &[Finding], shown: Vec<Shown>, source: Source,
             let (server, crypto) = start(config, given).await?;
             let control = Arc::clone(server.control());
             control.show_config(shown, &[]);
+            control.give_log(level.clone());
             if let Some(requests) = control.reloads().take_requests() {
                 let (net, config) = (*control.net(), config.clone());
                 let reloader = Reloader { source, control, crypto, level, config, files };
@@ -176,6 +180,40 @@ fn interrupted(times: u32) -> io::Result<impl Future<Output = ()>> {
             }
         }
     })
+}
+
+/// Shows how far it is: a bar on a terminal, a line each time that less is left elsewhere.
+fn drain(settings: &Drain) -> ExitCode {
+    let bar = io::stderr().is_terminal().then(|| ProgressBar::new(0));
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} sessions have ended, {msg}");
+    if let (Some(bar), Ok(style)) = (&bar, style) {
+        bar.set_style(style);
+    }
+    let mut said = None;
+    let tell = |progress: &cli::drain::Progress| {
+        let cli::drain::Progress { sessions, sessions_left, seconds_left } = progress;
+        let left = seconds_left.map_or_else(String::new, |left| format!(", {left:.0} s of the window left"));
+        if let Some(bar) = &bar {
+            // Those that began in the meantime are more than there were.
+            bar.set_length(*sessions.max(sessions_left) as u64);
+            bar.set_position(sessions.saturating_sub(*sessions_left) as u64);
+            bar.set_message(format!("{sessions_left} left{left}"));
+        } else if said != Some(*sessions_left) {
+            said = Some(*sessions_left);
+            // Nobody has to read it.
+            let _ = writeln!(io::stderr(), "draining: {sessions_left} of {sessions} sessions left{left}");
+        }
+    };
+    let outcome = runtime(1).map_err(|error| format!("the runtime cannot start: {error}")).and_then(|runtime| {
+        let net = TokioNet::default();
+        runtime.block_on(cli::drain::run(&net, settings, tell)).map_err(|error| error.to_string())
+    });
+    if let Some(bar) = bar {
+        bar.finish();
+    }
+    let Err(why) = outcome else { return ExitCode::SUCCESS };
+    let _ = writeln!(io::stderr(), "error: {why}");
+    ExitCode::FAILURE
 }
 
 /// The demo warns and fails like the real thing, but says little else: the page is what there is to see.

@@ -119,7 +119,8 @@ impl<N: Net> Server<N> {
                 None => (net.bind(wanted.addr).await.map_err(fail)?, false),
             };
             addresses.push((wanted.scheme, listener.local_addr().map_err(fail)?));
-            bound.push(Bound { scheme: wanted.scheme, listener, shared });
+            let addr = listener.local_addr().map_err(fail)?;
+            bound.push(Bound { configured: config::Listener { addr, ..*wanted }, listener, shared });
         }
         let admin = match &config.admin {
             Some(wanted) => Some((bind_admin(&net, wanted, inherited).await?, admin_token(wanted)?)),
@@ -139,7 +140,7 @@ impl<N: Net> Server<N> {
 
     /// The listeners with their schemes, in the order of the configuration: what a handover hands over.
     pub fn listeners(&self) -> impl Iterator<Item = (Scheme, &N::Listener)> {
-        self.bound.iter().map(|bound| (bound.scheme, &bound.listener))
+        self.bound.iter().map(|bound| (bound.configured.scheme, &bound.listener))
     }
 
     /// The listener of the admin API, if it has one: a handover hands it over too.

@@ -16,7 +16,7 @@ use crate::net::Net;
 use crate::session;
 use crate::telemetry::Observer;
 use crate::tls::{self, Crypto, LoadError, ServerSide};
-use crate::upstream::{self, Board, Spec, Upstream};
+use crate::upstream::{self, Board, Naming, Routes, Spec, Upstream, Way};
 
 /// Why a configuration that is right in itself cannot be put into force.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ impl SettingsError {
 
 /// A configuration in force.
 pub struct Settings<N> {
-    pub(crate) upstream: Upstream<N>,
+    pub(crate) upstreams: Routes<N>,
     /// The app's own name, for clients that name nobody.
     pub(crate) authority: HeaderValue,
     /// Present where a listener has TLS.
@@ -69,11 +69,12 @@ impl<N: Net> Settings<N> {
         before: Option<&Self>,
         observer: &Arc<dyn Observer>,
     ) -> Result<Self, SettingsError> {
-        let upstream = upstream(net, config, crypto, observer, before).await?;
+        let upstreams = upstreams(net, config, crypto, observer, before).await?;
         let codes = &config.session.close_codes;
+        let first = config.upstreams.first().or(config.egress.first()).expect("a configuration has an upstream");
         Ok(Self {
-            upstream,
-            authority: upstream::authority(&config.upstreams[0].target),
+            upstreams,
+            authority: upstream::authority(&first.target),
             tls,
             http: config.http.clone(),
             access: config.access.clone(),
@@ -96,31 +97,41 @@ impl<N: Net> Settings<N> {
 }
 
 /// The upstreams of a configuration, with what is known of them from `before`. At least one of their names resolves.
-async fn upstream<N: Net>(
+async fn upstreams<N: Net>(
     net: &N,
     config: &Config,
     crypto: &Crypto,
     observer: &Arc<dyn Observer>,
     before: Option<&Settings<N>>,
-) -> Result<Upstream<N>, SettingsError> {
-    let mut specs = Vec::new();
-    for upstream in &config.upstreams {
-        specs.push(Spec { tls: upstream_tls(upstream, config, crypto)?, config: upstream.clone() });
+) -> Result<Routes<N>, SettingsError> {
+    let mut sets: Vec<(Way, Vec<Spec>)> = Vec::new();
+    let inward = config.upstreams.iter().map(|upstream| (false, upstream));
+    for (egress, upstream) in inward.chain(config.egress.iter().map(|upstream| (true, upstream))) {
+        let spec = Spec { tls: upstream_tls(upstream, config, crypto)?, config: upstream.clone() };
+        let way = Way { egress, route: upstream.route.clone() };
+        match sets.iter_mut().find(|(known, _)| *known == way) {
+            Some((_, specs)) => specs.push(spec),
+            None => sets.push((way, vec![spec])),
+        }
     }
     look_up(net, config, before).await?;
-    let board = before.map(|before| Arc::clone(before.upstream.board()));
-    let several = specs.len() > 1;
-    let board = board.unwrap_or_else(|| Board::new(upstream::policy(&config.choice, several), Arc::clone(observer)));
-    let tls_timeout = config.http.tls_handshake_timeout;
-    Ok(Upstream::new(net.clone(), specs, board, tls_timeout, config.dial.clone(), &config.choice, config.hold))
+    let named = config.upstreams.len() + config.egress.len() > 1;
+    let sets = sets.into_iter().map(|(way, specs)| {
+        let board = before.and_then(|before| before.upstreams.board(&way)).cloned();
+        let policy = || upstream::policy(&config.choice, specs.len() > 1);
+        let board = board.unwrap_or_else(|| Board::new(policy(), Arc::clone(observer)));
+        let upstream = Upstream::new(net.clone(), specs, board, config, Naming { named, own_host: way.has_own_host() });
+        (way, upstream)
+    });
+    Ok(Routes::new(sets.collect()))
 }
 
 /// Looks the names of upstreams up, but not those that `before` has.
 async fn look_up<N: Net>(net: &N, config: &Config, before: Option<&Settings<N>>) -> Result<(), SettingsError> {
     let mut unresolved = Vec::new();
-    for config::Upstream { target, written, .. } in &config.upstreams {
+    for config::Upstream { target, written, .. } in config.upstreams.iter().chain(&config.egress) {
         let Target::Tcp { host, port } = target else { continue };
-        if before.is_some_and(|before| before.upstream.has(target)) {
+        if before.is_some_and(|before| before.upstreams.has(target)) {
             continue;
         }
         let found = timeout(config.dial.connect_timeout, net.resolve(host, *port)).await;
@@ -128,7 +139,7 @@ async fn look_up<N: Net>(net: &N, config: &Config, before: Option<&Settings<N>>)
             unresolved.push(SettingsError::Resolve { place: written.0.clone(), host: host.clone(), why });
         }
     }
-    if unresolved.len() == config.upstreams.len() {
+    if unresolved.len() == config.upstreams.len() + config.egress.len() {
         return Err(unresolved.swap_remove(0));
     }
     for error in unresolved {

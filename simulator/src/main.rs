@@ -13,7 +13,12 @@ fn main() -> ExitCode {
     #[expect(clippy::disallowed_methods, reason = "the environment is read here, once")]
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let width = terminal_size_of(io::stdout()).map_or(DEFAULT_WIDTH, |(Width(columns), _)| usize::from(columns));
-    let screen = Screen { bar: io::stderr().is_terminal() && !is_set("CI"), color: !is_set("NO_COLOR"), width };
+    let screen = Screen {
+        bar: io::stderr().is_terminal() && !is_set("CI"),
+        color: !is_set("NO_COLOR"),
+        asks: io::stdin().is_terminal(),
+        width,
+    };
     let mut stdout = io::stdout().lock();
     let code = cli::main(std::env::args_os(), &screen, &mut stdout, &mut io::stderr());
     // A closed pipe on the other end is no reason to panic.

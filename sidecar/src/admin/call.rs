@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::query::Query;
 use super::reply::{Answer, Refusal, dated};
 use super::route::{Endpoint, Found, find};
-use super::{Admin, access, config, drain, health, sessions, upstreams};
+use super::{Admin, access, config, drain, health, log, reload, sessions, upstreams};
 use crate::net::Net;
 
 /// Bytes of a request's body. Nothing needs one so far; what a tool sends all the same is read and dropped.
@@ -67,6 +67,9 @@ async fn handle<N: Net>(
         Endpoint::Upstreams => Ok(upstreams::show(admin)),
         Endpoint::DrainProgress => Ok(drain::progress(admin)),
         Endpoint::Drain => drain::begin(admin, &call),
+        Endpoint::Reload => reload::reload(admin).await,
+        Endpoint::Log => log::show(admin),
+        Endpoint::SetLog => log::set(admin, &call),
         Endpoint::Quit => health::quit(admin),
     }
 }

@@ -27,10 +27,13 @@ pub(super) enum Endpoint {
     Upstreams,
     DrainProgress,
     Drain,
+    Reload,
+    Log,
+    SetLog,
     Quit,
 }
 
-pub(super) static ROUTES: [Route; 13] = [
+pub(super) static ROUTES: [Route; 16] = [
     route(Method::GET, "/", &[], Endpoint::Index, "What there is"),
     route(Method::GET, "/live", &[], Endpoint::Live, "Whether the process answers"),
     route(Method::GET, "/ready", &[], Endpoint::Ready, "Whether it takes new sessions; 503 with the reason if not"),
@@ -49,6 +52,9 @@ pub(super) static ROUTES: [Route; 13] = [
     route(Method::GET, "/upstreams", &[], Endpoint::Upstreams, "The upstreams, as the sidecar finds them"),
     route(Method::GET, "/drain", &[], Endpoint::DrainProgress, "How far the drain is"),
     route(Method::POST, "/drain", &["window"], Endpoint::Drain, "Drain; the process goes on"),
+    route(Method::POST, "/reload", &[], Endpoint::Reload, "Read the configuration again, as SIGHUP does"),
+    route(Method::GET, "/log", &[], Endpoint::Log, "The level of the log"),
+    route(Method::PUT, "/log", &["level"], Endpoint::SetLog, "Set it until the process ends or a reload changes it"),
     route(Method::POST, "/quitquitquit", &[], Endpoint::Quit, "Stop in order, as SIGTERM does"),
 ];
 

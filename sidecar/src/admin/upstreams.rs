@@ -17,5 +17,5 @@ struct Upstreams {
 
 pub(super) fn show<N: Net>(admin: &Admin<N>) -> Answer {
     let settings = admin.control.proxy().settings();
-    json(StatusCode::OK, &Upstreams { upstreams: settings.upstream.shown(), hold: settings.upstream.hold() })
+    json(StatusCode::OK, &Upstreams { upstreams: settings.upstreams.shown(), hold: settings.upstreams.hold() })
 }

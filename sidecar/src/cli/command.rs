@@ -55,6 +55,14 @@ Manifests go to standard output, the report to standard error. Nothing is printe
 Annotations outrigger.dev/... on a pod's template steer what it gets: docs/INJECT.md.
 Exit codes: 0 done (or so already), 1 it cannot be done, 2 wrong flags or text that is not a manifest.";
 
+const DRAIN_EXAMPLES: &str = "\
+Examples:
+  outrigger drain
+  outrigger drain --admin 127.0.0.1:9901 --window 30s --timeout 40s
+
+It takes `admin` and `admin_token_file` from where the sidecar does: flags, variables, file.
+Exit codes: 0 no session is left, 1 it gave up or there is no sidecar, 2 wrong flags or configuration.";
+
 pub(super) fn command() -> Command {
     Command::new("outrigger")
         .version(env!("CARGO_PKG_VERSION"))
@@ -85,6 +93,20 @@ pub(super) fn command() -> Command {
                 .arg(switch("schema", "Print a JSON schema of the file, for editors"))
                 .arg(config_arg())
                 .args(key_args()),
+        )
+        .subcommand(
+            Command::new("drain")
+                .about("Drain a sidecar that runs, and wait until no session is left")
+                .after_help(DRAIN_EXAMPLES)
+                .arg(config_arg())
+                .args(["admin", "admin_token_file"].map(|name| {
+                    let key = all_keys().find(|key| key.name == name).expect("the name is in the table of keys");
+                    key_arg(key, name)
+                }))
+                .arg(time_arg("window", "Instead of the sidecar's drain_window; 0s to 1h, or off"))
+                .arg(time_arg("timeout", "Give up after this [default: what the drain needs, and two minutes]"))
+                .arg(switch("wait", "Wait until no session is left; this is the default").overrides_with("no-wait"))
+                .arg(switch("no-wait", "Begin the drain and leave")),
         )
         .subcommand(
             Command::new("demo")
@@ -162,7 +184,9 @@ pub(super) fn flags(matches: &ArgMatches) -> Vec<(String, String)> {
     let names = all_keys().flat_map(Key::names);
     let values = |name| {
         matches
-            .get_many::<String>(name)
+            .try_get_many::<String>(name)
+            .ok()
+            .flatten()
             .into_iter()
             .flatten()
             .map(move |value: &String| (name.to_owned(), value.clone()))
@@ -194,6 +218,10 @@ fn key_arg(key: &'static Key, name: &'static str) -> Arg {
         .action(ArgAction::Append)
         .help(format!("{first_sentence} {default}"))
         .long_help(long)
+}
+
+fn time_arg(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name("TIME").help(help)
 }
 
 fn config_arg() -> Arg {

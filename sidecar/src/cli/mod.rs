@@ -17,19 +17,25 @@
 //! ```
 
 mod command;
+pub mod drain;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::ArgMatches;
 use clap_complete::Shell;
 
-use crate::config::{self, Config, FILE_VARIABLE, FileSource, Finding, ReadFile, Report, Shown, Sources};
+use self::drain::Drain;
+use crate::config::units::parse_duration;
+use crate::config::{self, Admin, Config, FILE_VARIABLE, FileSource, Finding, ReadFile, Report, Shown, Sources};
 use crate::inject;
 
 /// Exit code for wrong flags and wrong configuration; what goes wrong later is 1.
 pub const USAGE: u8 = 2;
+/// The longest window and the longest wait of a drain.
+const LONGEST_DRAIN: Duration = Duration::from_hours(1);
 
 /// What the caller is to do.
 #[derive(Debug, Clone)]
@@ -42,6 +48,7 @@ pub enum Command {
         shown: Vec<Shown>,
     },
     Demo(Demo),
+    Drain(Drain),
     Manifests(Manifests),
 }
 
@@ -85,6 +92,7 @@ pub fn parse(
         Some(("run", matches)) => run(matches, env, read_file),
         Some(("check", matches)) => Err(check(matches, env, read_file)),
         Some(("config", matches)) => Err(show_config(matches, env, read_file)),
+        Some(("drain", matches)) => drain(matches, env, read_file),
         Some(("demo", matches)) => Ok(Command::Demo(demo(matches, &env))),
         Some((name @ ("inject" | "uninject"), matches)) => Ok(Command::Manifests(manifests(name, matches))),
         Some(("completions", matches)) => Err(completions(matches)),
@@ -118,7 +126,7 @@ fn check(matches: &ArgMatches, env: Vec<(String, String)>, read_file: ReadFile) 
         Ok(Command::Run { config, warnings, .. }) => {
             Exit { code: 0, out: summary(&config), err: Report { faults: Vec::new(), warnings }.to_string() }
         }
-        Ok(Command::Demo(_) | Command::Manifests(_)) => unreachable!("run gives Run"),
+        Ok(Command::Demo(_) | Command::Drain(_) | Command::Manifests(_)) => unreachable!("run gives Run"),
         Err(exit) => exit,
     }
 }
@@ -129,7 +137,7 @@ fn summary(config: &Config) -> String {
         1 => "1 listener".to_owned(),
         count => format!("{count} listeners"),
     };
-    let upstreams: Vec<String> = config.upstreams.iter().map(ToString::to_string).collect();
+    let upstreams: Vec<String> = config.upstreams.iter().chain(&config.egress).map(ToString::to_string).collect();
     let upstreams = match upstreams.as_slice() {
         [one] => format!("upstream {one}"),
         several => format!("{} upstreams: {}", several.len(), several.join(", ")),
@@ -158,6 +166,29 @@ fn show_config(matches: &ArgMatches, env: Vec<(String, String)>, read_file: Read
         Some(out) if report.faults.is_empty() => Exit { code: 0, out, err: report.to_string() },
         _ => Exit::faults(&report),
     }
+}
+
+fn drain(matches: &ArgMatches, env: Vec<(String, String)>, read_file: ReadFile) -> Result<Command, Exit> {
+    let wrong = |why: &str| Exit { code: USAGE, out: String::new(), err: format!("error: {why}\n") };
+    let settings = Gathered::read(matches, env, read_file).map_err(|report| Exit::faults(&report))?;
+    let admin = config::resolve_admin(&settings.sources(), Some(read_file)).map_err(|report| Exit::faults(&report))?;
+    let Some(Admin { addr, token_file }) = admin else {
+        return Err(wrong("admin is off, so there is nobody to ask; give the sidecar's address with --admin"));
+    };
+    if addr.port() == 0 {
+        return Err(wrong("admin has port 0, and only the sidecar's log has the real one; give it with --admin"));
+    }
+    let time = |name: &str, also: &[&str]| {
+        let Some(text) = matches.get_one::<String>(name) else { return Ok(None) };
+        if !also.contains(&text.as_str()) && parse_duration(text).is_none_or(|time| time > LONGEST_DRAIN) {
+            return Err(wrong(&format!("--{name}: `{text}` is not a duration from 0s to 1h; write --{name} 30s")));
+        }
+        Ok(Some(text.clone()))
+    };
+    let window = time("window", &["off"])?;
+    let timeout = time("timeout", &[])?.and_then(|text| parse_duration(&text));
+    let wait = !matches.get_flag("no-wait");
+    Ok(Command::Drain(Drain { admin: drain::reachable(addr), token_file, window, timeout, wait }))
 }
 
 fn demo(matches: &ArgMatches, env: &[(String, String)]) -> Demo {

@@ -3,13 +3,15 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use http::uri::PathAndQuery;
 use ipnet::IpNet;
+use outrigger_shared::proxy_protocol::Version;
 
 use super::key::UPSTREAM_OPTIONS;
 use super::parse::Problem;
 use super::report::{Place, did_you_mean};
 use super::units::parse_whole;
-use super::{Listener, Origin, Scheme, Target, Upstream, Written};
+use super::{Listener, Origin, Route, Scheme, Target, Upstream, Written};
 
 /// `http://ADDR:PORT`, `https://…` or `tls://…`, the address an IP.
 pub(crate) fn listener(text: &str) -> Result<Listener, Problem> {
@@ -32,7 +34,7 @@ pub(crate) fn listener(text: &str) -> Result<Listener, Problem> {
         return Err(Problem::new(format!("`{text}` {what}")).advise(format!("write `{instead}://{addr}`")));
     };
     if let Ok(addr) = rest.parse() {
-        return Ok(Listener { scheme, addr });
+        return Ok(Listener { scheme, addr, egress: false });
     }
     Err(listener_problem(text, scheme.as_str(), rest))
 }
@@ -89,6 +91,8 @@ pub(crate) fn upstream(text: &str, place: &Place) -> Result<Upstream, Problem> {
         region: String::new(),
         priority: 0,
         weight: 1,
+        route: Route::default(),
+        proxy_protocol: None,
         written: Written(place.clone()),
     };
     let mut given = Vec::new();
@@ -113,6 +117,9 @@ pub(crate) fn upstream_option(upstream: &mut Upstream, name: &str, value: &str) 
         "region" => upstream.region = label(name, value)?,
         "priority" => upstream.priority = rank(name, value, 0)?,
         "weight" => upstream.weight = rank(name, value, 1)?,
+        "host" => upstream.route.host = Some(route_host(value)?),
+        "path" => upstream.route.path = Some(route_path(value)?),
+        "proxy_protocol" => upstream.proxy_protocol = Some(proxy_version(value)?),
         _ => {
             let advice = match did_you_mean(name, UPSTREAM_OPTIONS.into_iter()) {
                 Some(near) => format!("did you mean `{near}`?"),
@@ -131,6 +138,32 @@ fn label(name: &str, value: &str) -> Result<String, Problem> {
     }
     Err(Problem::new(format!("`{value}` is not a {name} of an upstream"))
         .advise("write letters, digits, `-`, `_` and `.`"))
+}
+
+fn route_host(value: &str) -> Result<String, Problem> {
+    match host_and_port(value) {
+        Some((host, None)) if !host.contains(':') => Ok(host.to_ascii_lowercase()),
+        _ => Err(Problem::new(format!("`{value}` is not a host of requests"))
+            .advise("write a name without a port, such as `api.example.com`")),
+    }
+}
+
+fn route_path(value: &str) -> Result<String, Problem> {
+    let path = value.parse::<PathAndQuery>().ok().filter(|path| path.query().is_none() && value.starts_with('/'));
+    match path {
+        Some(path) => Ok(path.path().to_owned()),
+        None => Err(Problem::new(format!("`{value}` is not a path of requests")).advise("write it as in `/eu/`")),
+    }
+}
+
+fn proxy_version(value: &str) -> Result<Version, Problem> {
+    match value {
+        "v1" => Ok(Version::V1),
+        "v2" => Ok(Version::V2),
+        _ => {
+            Err(Problem::new(format!("`{value}` is not a version of the PROXY protocol")).advise("write `v1` or `v2`"))
+        }
+    }
 }
 
 fn rank(name: &str, value: &str, least: u16) -> Result<u16, Problem> {
@@ -257,7 +290,7 @@ mod tests {
             ("https://[::]:443", Scheme::Https, "[::]:443"),
             ("tls://127.0.0.1:0", Scheme::Tls, "127.0.0.1:0"),
         ] {
-            assert_eq!(listener(text), Ok(Listener { scheme, addr: addr.parse().unwrap() }));
+            assert_eq!(listener(text), Ok(Listener { scheme, addr: addr.parse().unwrap(), egress: false }));
         }
     }
 
@@ -343,7 +376,10 @@ mod tests {
         assert_eq!((full.name.as_str(), full.region.as_str(), full.priority, full.weight), ("eu-1", "eu", 2, 5));
         for (text, advice) in [
             ("a:1;regoin=eu", "did you mean `region`?"),
-            ("a:1;x=eu", "there are `name`, `region`, `priority`, `weight`"),
+            ("a:1;x=eu", "there are `name`, `region`, `priority`, `weight`, `host`, `path`, `proxy_protocol`"),
+            ("a:1;host=a.example:80", "write a name without a port, such as `api.example.com`"),
+            ("a:1;path=eu", "write it as in `/eu/`"),
+            ("a:1;proxy_protocol=2", "write `v1` or `v2`"),
             ("a:1;eu", "write each option as in `;region=eu`"),
             ("a:1;", "write each option as in `;region=eu`"),
             ("a:1;weight=0", "write a whole number from 1 to 1000"),

@@ -86,7 +86,8 @@ pub(crate) enum Kind {
 const UPSTREAM: &str = "`HOST:PORT`, `http(s)://HOST:PORT`, `ws(s)://HOST:PORT` or `unix:/PATH`";
 
 /// What can be said of an upstream besides its address.
-pub(crate) const UPSTREAM_OPTIONS: [&str; 4] = ["name", "region", "priority", "weight"];
+pub(crate) const UPSTREAM_OPTIONS: [&str; 7] =
+    ["name", "region", "priority", "weight", "host", "path", "proxy_protocol"];
 
 /// The address in an upstream's table.
 pub(crate) const UPSTREAM_ADDRESS: &str = "address";

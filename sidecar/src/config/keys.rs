@@ -66,10 +66,26 @@ const ADDRESSES: &[Key] = &[
         "The app. `https` and `wss` reach it over TLS. The path of a request goes through as it is, so none \
          is given here. Of several, as in `wss://a.example;region=eu;priority=1;weight=5`, the lowest priority \
          (0 to 1000, default 0) comes first, then the nearest region, then the fewest connections per weight (1 to 1000, \
-         default 1). In the file they can be `[[upstream]]` tables with `address` and the same names.",
+         default 1). One with `host=` or `path=` is for requests with that Host, or with a path that begins so, alone. \
+         `proxy_protocol=` `v1` or `v2` tells it who the client is. In the file they can be `[[upstream]]` tables with \
+         `address` and the same names.",
     )
     .mostly_one()
     .unset("required"),
+    Key::list(
+        "egress",
+        Kind::Upstream,
+        "wss://api.example.com",
+        "Where the app beside the sidecar connects to by way of it, as in `upstream`; `[[egress]]` in the file.",
+    )
+    .mostly_one(),
+    Key::list(
+        "egress_listen",
+        Kind::Text("`http://` with a loopback address and a port", "ADDRESS"),
+        "http://127.0.0.1:9000",
+        "Where the app connects for that.",
+    )
+    .preset(&["http://127.0.0.1:9000"]),
 ];
 
 const CHOICE: &[Key] = &[
@@ -414,6 +430,13 @@ const ACCESS: &[Key] = &[
         Kind::Text("an IP address or a network such as `10.0.0.0/8`", "NETWORK"),
         "10.0.0.0/8",
         "Peers whose `Forwarded` and `X-Forwarded-*` headers are believed; from all others they are replaced.",
+    ),
+    Key::list(
+        "proxy_protocol_from",
+        Kind::Text("an IP address or a network such as `10.0.0.0/8`", "NETWORK"),
+        "10.0.0.0/8",
+        "Peers whose connections begin with a PROXY header, version 1 or 2, which says who the client is. From all others \
+         such a header is no header.",
     ),
     Key::list(
         "add_header",

@@ -29,6 +29,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use outrigger_shared::choose::Pace;
+use outrigger_shared::proxy_protocol;
 use toml::de::DeTable;
 
 pub(crate) use self::file::read_text;
@@ -101,6 +102,15 @@ pub(crate) fn resolve_annotations(
     resolve_settings(&settings, None, report)
 }
 
+/// The admin API alone, for whoever wants to talk to it: what else is wrong in the sources is the sidecar's to say.
+pub fn resolve_admin(sources: &Sources, read_file: Option<ReadFile>) -> Result<Option<Admin>, Report> {
+    let mut report = Report::default();
+    let settings = Settings::read(sources, &mut report).ok_or_else(|| report.clone())?;
+    let mut reader = Reader::new(&settings, read_file, Report::default());
+    let admin = resolve::admin::admin(&mut reader, &[], &[]);
+    if reader.report.faults.is_empty() { Ok(admin) } else { Err(reader.report) }
+}
+
 /// Whether a key of this name or alias holds the path of a file.
 pub fn names_a_file(name: &str) -> bool {
     keys::find(name).is_some_and(|key| key.kind.is_path())
@@ -121,10 +131,12 @@ fn resolve_settings(
 /// Everything the sidecar needs to know, resolved and checked.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where clients connect; never empty.
+    /// Where clients connect, and where the app does that is beside the sidecar; never empty.
     pub listeners: Vec<Listener>,
-    /// The app: one upstream, or several that can stand in for each other. Never empty, and no name twice.
+    /// The app: one upstream, or several that can stand in for each other. Empty only where no listener needs one.
     pub upstreams: Vec<Upstream>,
+    /// Where the app beside the sidecar connects to by way of it. No name is twice in here and in `upstreams`.
+    pub egress: Vec<Upstream>,
     /// How one of several is chosen.
     pub choice: Choice,
     /// What the sidecar shows to clients over TLS; present whenever a listener's scheme is `https` or `tls`.
@@ -165,6 +177,8 @@ pub struct Config {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listener {
     pub scheme: Scheme,
+    /// Whether it is the way out for the app beside the sidecar; then it is on a loopback address, and in the clear.
+    pub egress: bool,
     /// Port 0 lets the kernel pick.
     pub addr: SocketAddr,
 }
@@ -209,7 +223,20 @@ pub struct Upstream {
     pub priority: u16,
     /// At least 1.
     pub weight: u16,
+    /// The requests that it is for; those for which no upstream says so go to the ones that say nothing.
+    pub route: Route,
+    /// The PROXY protocol that it wants.
+    pub proxy_protocol: Option<proxy_protocol::Version>,
     pub written: Written,
+}
+
+/// The requests that an upstream is for. Upstreams that say the same can stand in for each other.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Route {
+    /// In lower case, without a port.
+    pub host: Option<String>,
+    /// It is this, or begins with it and a `/`.
+    pub path: Option<String>,
 }
 
 /// Where a value was written, for messages: no part of what the value is.
@@ -498,6 +525,8 @@ pub struct Access {
     pub allowed_origins: Option<Vec<Origin>>,
     /// Peers whose `Forwarded` and `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Peers whose connections begin with a PROXY header.
+    pub proxy_protocol_from: Vec<IpNet>,
 }
 
 /// A web origin (RFC 6454): lower case, the port written out.

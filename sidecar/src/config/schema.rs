@@ -83,6 +83,9 @@ fn upstream() -> Value {
             "region": label,
             "priority": rank(0),
             "weight": rank(1),
+            "host": { "type": "string", "minLength": 1 },
+            "path": { "type": "string", "pattern": "^/" },
+            "proxy_protocol": { "enum": ["v1", "v2"] },
         },
     })
 }

@@ -55,13 +55,15 @@ pub(super) fn strip_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Makes a client's request one for the app.
-pub(super) fn to_app(parts: &mut request::Parts, sender: Sender<'_>, entropy: impl FnOnce() -> [u8; 24]) {
+/// Makes a client's request one for the app. Without a sender, what it says of one is left as it is.
+pub(super) fn to_app(parts: &mut request::Parts, sender: Option<Sender<'_>>, entropy: impl FnOnce() -> [u8; 24]) {
     let headers = &mut parts.headers;
     strip_hop(headers);
     // hyper answers it with 100 when the app's connection asks for the body.
     headers.remove(EXPECT);
-    forwarded(headers, sender);
+    if let Some(sender) = sender {
+        forwarded(headers, sender);
+    }
     if !headers.get(TRACEPARENT).is_some_and(|value| trace_context::is_valid(value.as_bytes())) {
         // A tracestate belongs to its traceparent (W3C Trace Context §3.3).
         headers.remove(TRACESTATE);
@@ -162,7 +164,7 @@ mod tests {
     fn sent(mut parts: request::Parts, trusted: &[&str]) -> request::Parts {
         let trusted: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
         let sender = Sender { addr: "[::ffff:192.0.2.7]:4711".parse().unwrap(), scheme: "https", trusted: &trusted };
-        to_app(&mut parts, sender, || [7; 24]);
+        to_app(&mut parts, Some(sender), || [7; 24]);
         parts
     }
 

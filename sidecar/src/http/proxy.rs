@@ -32,7 +32,7 @@ use crate::settings::Settings;
 use crate::telemetry::trace::{SessionTrace, Tracer};
 use crate::telemetry::{Fault, Observer};
 use crate::transport::Transport;
-use crate::upstream::{DialError, Seat, SendError};
+use crate::upstream::{DialError, Seat, SendError, Upstream};
 
 /// How long the orderly end of a connection may take that came to nothing.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -124,11 +124,17 @@ impl<N: Net> Proxy<N> {
         let (mut parts, body) = request.into_parts();
         let ask = classify(&parts);
         let host = header_text(&parts.headers, &HOST);
-        let sender = Sender {
+        let Some(upstream) = settings.upstreams.find(connection.egress, &host, parts.uri.path()) else {
+            let why = "There is no upstream for this host and path.";
+            return self.refuse(Fault::NoRoute, StatusCode::NOT_FOUND, why).and_close();
+        };
+        // Of the app beside the sidecar there is nothing to say: it is the one that asks.
+        let sender = (!connection.egress).then_some(Sender {
             addr: connection.peer,
             scheme: if connection.tls { "https" } else { "http" },
             trusted: &settings.access.trusted_proxies,
-        };
+        });
+        let asked = Asked { settings: &settings, upstream, connection };
         match ask {
             Ask::Refused(refusal) => {
                 watch.exchange.upgrade = true;
@@ -136,12 +142,12 @@ impl<N: Net> Proxy<N> {
             }
             Ask::Plain => {
                 to_app(&mut parts, sender, || self.entropy());
-                watch.asks(settings.upstream.name(), &mut parts.headers);
-                self.forward(&settings, parts, body, answering, watch).await
+                watch.asks(upstream.name(), &mut parts.headers);
+                self.forward(asked, parts, body, answering, watch).await
             }
             Ask::WebSocket { key } => {
                 watch.exchange.upgrade = true;
-                if !origin::allowed(settings.access.allowed_origins.as_deref(), &parts.headers) {
+                if !connection.egress && !origin::allowed(settings.access.allowed_origins.as_deref(), &parts.headers) {
                     let why = "This origin may not open a session.";
                     return self.refuse(Fault::ForbiddenOrigin, StatusCode::FORBIDDEN, why);
                 }
@@ -160,10 +166,10 @@ impl<N: Net> Proxy<N> {
                 };
                 to_app(&mut parts, sender, || self.entropy());
                 mark_upgrade(&mut parts.headers);
-                watch.asks(settings.upstream.name(), &mut parts.headers);
+                watch.asks(upstream.name(), &mut parts.headers);
                 let body = RequestBody::new(body, Some(0), settings.http.body_timeout, Arc::clone(answering));
                 let opening = Opening { on_client: on_upgrade, key: &key, who, permit };
-                self.upgrade(&settings, Request::from_parts(parts, body), opening, watch).await
+                self.upgrade(asked, Request::from_parts(parts, body), opening, watch).await
             }
         }
     }
@@ -171,21 +177,22 @@ impl<N: Net> Proxy<N> {
     /// An ordinary request.
     async fn forward(
         &self,
-        settings: &Settings<N>,
+        asked: Asked<'_, N>,
         parts: request::Parts,
         body: Incoming,
         answering: &Arc<Answering>,
         watch: &mut Watch,
     ) -> Answer {
+        let Asked { settings, upstream, connection } = asked;
         let announced = body.size_hint().lower();
         if settings.http.max_body.is_some_and(|max| announced > max) {
             let why = "The request body is larger than is allowed.";
             return self.refuse(Fault::TooLarge, StatusCode::PAYLOAD_TOO_LARGE, why).and_close();
         }
         let body = RequestBody::new(body, settings.http.max_body, settings.http.body_timeout, Arc::clone(answering));
-        let answer = settings.upstream.send(Request::from_parts(parts, body)).await;
+        let answer = upstream.send(Request::from_parts(parts, body), Some(connection.ends())).await;
         if let Ok((response, lease)) = &answer {
-            watch.answered(response.status(), settings.upstream.address_of(lease.seat()));
+            watch.answered(response.status(), upstream.address_of(lease.seat()));
         }
         match answer {
             Err(error) => self.failed(&error),
@@ -204,19 +211,21 @@ impl<N: Net> Proxy<N> {
     /// A valid opening handshake.
     async fn upgrade(
         &self,
-        settings: &Settings<N>,
+        asked: Asked<'_, N>,
         request: Request<RequestBody>,
         opening: Opening<'_>,
         watch: &mut Watch,
     ) -> Answer {
+        let Asked { settings, upstream, connection } = asked;
         let Opening { on_client, key, mut who, permit } = opening;
-        let opened = settings.upstream.open(request, self.lifecycle.reached(Stage::Draining)).await;
+        let draining = self.lifecycle.reached(Stage::Draining);
+        let opened = upstream.open(request, Some(connection.ends()), draining).await;
         let (mut response, seat) = match opened {
             Ok(opened) => opened,
             Err(error) => return self.failed(&error),
         };
-        watch.answered(response.status(), settings.upstream.address_of(&seat));
-        who.upstream = settings.upstream.name_of(&seat);
+        watch.answered(response.status(), upstream.address_of(&seat));
+        who.upstream = upstream.name_of(&seat);
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             // A refusal is passed on. The app's connection was opened for this and ends with it.
             let (mut parts, body) = response.into_parts();
@@ -258,7 +267,8 @@ impl<N: Net> Proxy<N> {
     pub(crate) async fn raw(&self, mut client: Transport<N::Stream>, connection: Connection) {
         let Some(permit) = &connection.permit else { return farewell(&mut client).await };
         let settings = self.settings();
-        let (app, seat) = match settings.upstream.dial().await {
+        let upstream = settings.upstreams.find(false, "", "").expect("one takes what has no host and no path");
+        let (app, seat) = match upstream.dial(Some(connection.ends())).await {
             Ok(dialled) => dialled,
             Err(error) => {
                 let peer = connection.peer;
@@ -273,7 +283,7 @@ impl<N: Net> Proxy<N> {
             host: Box::default(),
             path: Box::default(),
             protocol: None,
-            upstream: settings.upstream.name_of(&seat),
+            upstream: upstream.name_of(&seat),
         };
         let setup = self.setup(&settings, who, Kind::Raw, seat, permit, None);
         session::spawn(&self.net, (client, Vec::new()), (app, Vec::new()), setup);
@@ -327,6 +337,13 @@ struct Opening<'a> {
     key: &'a [u8],
     who: Who,
     permit: &'a Arc<Permit>,
+}
+
+/// What a request goes by.
+struct Asked<'a, N: Net> {
+    settings: &'a Settings<N>,
+    upstream: &'a Upstream<N>,
+    connection: &'a Connection,
 }
 
 /// An answer, and why it is not the app's, where it is not.

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use outrigger_shared::proxy_protocol::Ends;
 use tokio::time::sleep;
 use tower::{ServiceExt, service_fn};
 
@@ -33,11 +34,30 @@ const FIRST_BYTE: Duration = Duration::from_secs(2);
 /// What is known of a client's connection.
 #[derive(Debug)]
 pub struct Connection {
+    /// The client, as far as it is known.
     pub peer: SocketAddr,
+    /// Where it connected.
+    pub listener: SocketAddr,
+    /// Whether it is the app beside the sidecar that connects, to go out.
+    pub egress: bool,
     /// Whether TLS ended here.
     pub tls: bool,
     /// Its place among those that are allowed; `None` where there was none left, and everything is answered 503.
     pub permit: Option<Arc<Permit>>,
+}
+
+impl Connection {
+    /// A proxy that is trusted has said who connects.
+    pub(crate) fn announce(&mut self, ends: Option<Ends>) {
+        if let Some(Ends { source, destination }) = ends {
+            (self.peer, self.listener) = (source, destination);
+        }
+    }
+
+    /// Who connects to whom.
+    pub(crate) fn ends(&self) -> Ends {
+        Ends { source: self.peer, destination: self.listener }
+    }
 }
 
 /// Serves requests until the connection ends, is upgraded, or the process stops.

@@ -170,10 +170,7 @@ pub(crate) fn changes(
             changes.extend(probe(&path, &within, handler, app, port, listen, wishes)?);
         }
     }
-    // A native sidecar is told only after the app has stopped.
-    if wishes.legacy {
-        changes.extend(outlive(container, &path, config, notes));
-    }
+    changes.extend(outlive(container, &path, config, notes));
     Ok(changes)
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct Sidecar<'a> {
     pub wishes: &'a Wishes,
     pub variables: &'a [(String, String)],
     pub config: &'a Config,
-    /// The port of the admin API; without one there are no probes.
+    /// The port of the admin API; without one there are no probes and no drain before SIGTERM.
     pub admin: Option<u16>,
     pub app: &'a App,
 }
@@ -76,6 +76,7 @@ fn container(sidecar: &Sidecar) -> Value {
         put("startupProbe", json!({"httpGet": get("/live"), "periodSeconds": period, "failureThreshold": failures}));
         put("livenessProbe", json!({"httpGet": get("/live")}));
         put("readinessProbe", json!({"httpGet": get("/ready")}));
+        put("lifecycle", json!({"preStop": {"exec": {"command": ["/outrigger", "drain"]}}}));
     }
     let requests = json!({"cpu": wishes.cpu_request, "memory": wishes.memory_request});
     put("resources", json!({"requests": requests, "limits": {"memory": wishes.memory_limit}}));

@@ -57,6 +57,8 @@ pub enum Fault {
     TooManyConnections,
     BadRequest,
     ForbiddenOrigin,
+    /// There is no upstream for it.
+    NoRoute,
     Draining,
     TooLarge,
     /// The request's body did not come whole, or too slowly.
@@ -75,10 +77,11 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::TooManyConnections,
         Self::BadRequest,
         Self::ForbiddenOrigin,
+        Self::NoRoute,
         Self::Draining,
         Self::TooLarge,
         Self::RequestBody,
@@ -95,6 +98,7 @@ impl Fault {
             Self::TooManyConnections => "too_many_connections",
             Self::BadRequest => "bad_request",
             Self::ForbiddenOrigin => "forbidden_origin",
+            Self::NoRoute => "no_route",
             Self::Draining => "draining",
             Self::TooLarge => "too_large",
             Self::RequestBody => "request_body",

@@ -96,7 +96,7 @@ impl Checks {
         if self.kind == CheckKind::Tcp {
             return Ok(peer.dialer.connect().await?.1);
         }
-        let (transport, took) = peer.dialer.dial_unobserved().await?;
+        let (transport, took) = peer.dialer.dial_unobserved(None).await?;
         let late = || Err(Fault::Late(self.patience));
         timeout(self.patience, self.ask(net, peer, transport)).await.unwrap_or_else(|_| late())?;
         Ok(took)

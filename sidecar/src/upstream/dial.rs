@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use outrigger_shared::proxy_protocol::{self, Ends, Version};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use tokio::io::AsyncWriteExt as _;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::Target;
@@ -94,24 +96,34 @@ pub(super) struct Dialer<N> {
     pub(super) address: String,
     pub(super) target: Target,
     pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    /// Said before everything else.
+    pub(super) proxy_protocol: Option<Version>,
     pub(super) connect_timeout: Duration,
     pub(super) tls_timeout: Duration,
     pub(super) observer: Arc<dyn Observer>,
 }
 
 impl<N: Net> Dialer<N> {
-    /// A connection, and how long its socket took to connect.
-    pub(super) async fn dial(&self) -> Result<(Transport<N::Stream>, Duration), DialError> {
+    /// A connection, and how long its socket took to connect. `client` is for whom, if for anybody.
+    pub(super) async fn dial(&self, client: Option<Ends>) -> Result<(Transport<N::Stream>, Duration), DialError> {
         let began = Instant::now();
-        let dialled = self.dial_unobserved().await;
+        let dialled = self.dial_unobserved(client).await;
         let result = dialled.as_ref().map(drop).map_err(DialError::as_str);
         self.observer.notice(&Notice::Dialled { upstream: &self.name, result, took: began.elapsed() });
         dialled
     }
 
     /// The same, for nobody's request.
-    pub(super) async fn dial_unobserved(&self) -> Result<(Transport<N::Stream>, Duration), DialError> {
-        let (stream, took) = self.connect().await?;
+    pub(super) async fn dial_unobserved(
+        &self,
+        client: Option<Ends>,
+    ) -> Result<(Transport<N::Stream>, Duration), DialError> {
+        let (mut stream, took) = self.connect().await?;
+        if let Some(version) = self.proxy_protocol {
+            let header = proxy_protocol::write(version, client);
+            let written = timeout(self.connect_timeout, stream.write_all(&header)).await;
+            written.map_err(|_| DialError::Timeout(self.connect_timeout))?.map_err(DialError::Connect)?;
+        }
         let Some((config, name)) = &self.tls else { return Ok((Transport::Plain(stream), took)) };
         let handshake = tls::connect(stream, Arc::clone(config), name.clone());
         match timeout(self.tls_timeout, handshake).await {

@@ -6,18 +6,21 @@ mod dial;
 mod hold;
 mod peer;
 mod pool;
+mod routes;
 mod shown;
 
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use http::header::HOST;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use outrigger_shared::choose::{self, PeerId, Policy};
+use outrigger_shared::proxy_protocol::Ends;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 pub(crate) use board::Board;
@@ -31,10 +34,12 @@ use peer::Peer;
 pub(crate) use peer::{Spec, authority};
 pub use pool::Lease;
 use pool::Pool;
+pub use routes::Routes;
+pub(crate) use routes::Way;
 use shown::Dialled;
 pub(crate) use shown::{Held, Shown};
 
-use crate::config;
+use crate::config::{self, Config};
 use crate::http::{BodyFault, Guard, RequestBody};
 use crate::net::Net;
 use crate::telemetry::{Fault, Notice, Observer};
@@ -129,20 +134,23 @@ pub struct Upstream<N> {
     limits: config::Dial,
     /// `None` where upgrades do not wait for an app that is away.
     hold: Option<Hold>,
+    naming: Naming,
     observer: Arc<dyn Observer>,
+}
+
+/// What upstreams are called.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Naming {
+    /// By their names rather than by their addresses.
+    pub(crate) named: bool,
+    /// Whether requests for one get its own name as their `Host`.
+    pub(crate) own_host: bool,
 }
 
 impl<N: Net> Upstream<N> {
     /// `board` is what is known of the upstreams from before.
-    pub(crate) fn new(
-        net: N,
-        specs: Vec<Spec>,
-        board: Arc<Board>,
-        tls_timeout: Duration,
-        limits: config::Dial,
-        choice: &config::Choice,
-        hold: Option<config::Hold>,
-    ) -> Self {
+    pub(crate) fn new(net: N, specs: Vec<Spec>, board: Arc<Board>, config: &Config, naming: Naming) -> Self {
+        let (limits, choice) = (config.dial.clone(), &config.choice);
         let observer = Arc::clone(board.observer());
         let several = specs.len() > 1;
         let chosen: Vec<_> = specs.iter().map(|spec| chooser_spec(&spec.config)).collect();
@@ -150,18 +158,21 @@ impl<N: Net> Upstream<N> {
         let seed = several.then(|| net.seed());
         let (configured, ids) = board.configure(policy(choice, several), &chosen, seed);
         let peer = |(id, (spec, chosen)): (PeerId, (Spec, choose::Spec))| {
-            let pool = Pool::new(limits.idle_connections, limits.idle_timeout);
+            let Spec { config: config::Upstream { target, proxy_protocol, .. }, tls } = spec;
+            // A connection that says who the client is can be nobody else's.
+            let capacity = if proxy_protocol.is_some() { 0 } else { limits.idle_connections };
+            let pool = Pool::new(capacity, limits.idle_timeout);
             net.spawn(Arc::clone(&pool).expire());
-            let authority = authority(&spec.config.target);
-            let Spec { config: config::Upstream { target, .. }, tls } = spec;
+            let authority = authority(&target);
             let dialer = Dialer {
                 net: net.clone(),
-                name: if several { chosen.name.to_string() } else { target.to_string() },
+                name: if naming.named { chosen.name.to_string() } else { target.to_string() },
                 address: target.to_string(),
                 target,
                 tls,
+                proxy_protocol,
                 connect_timeout: limits.connect_timeout,
-                tls_timeout,
+                tls_timeout: config.http.tls_handshake_timeout,
                 observer: Arc::clone(&observer),
             };
             Peer { id, name: chosen.name, authority, dialer, pool, last_dial: Mutex::default() }
@@ -172,8 +183,8 @@ impl<N: Net> Upstream<N> {
             let checks = Checks { kind: how.kind.clone(), patience: limits.upgrade_timeout };
             net.spawn(checks.run(net.clone(), Arc::clone(&board), Arc::downgrade(&peers), configured));
         }
-        let hold = hold.map(|limits| Hold::new(limits, net.seed()));
-        Self { net, peers, board, limits, hold, observer }
+        let hold = config.hold.map(|limits| Hold::new(limits, net.seed()));
+        Self { net, peers, board, limits, hold, naming, observer }
     }
 
     /// The app as it is configured, for people: the only upstream without scheme and path, or `any` of several.
@@ -220,19 +231,17 @@ impl<N: Net> Upstream<N> {
 
     /// The name of the upstream that a seat is at, where there are several.
     pub(crate) fn name_of(&self, seat: &Seat) -> Option<Arc<str>> {
-        let several = self.peers.len() > 1;
-        several.then(|| self.peers.iter().find(|peer| peer.id == seat.peer()).map(|peer| Arc::clone(&peer.name)))?
+        self.naming.named.then(|| Arc::clone(&self.peer_of(seat).name))
     }
 
     /// Where the upstream is that a seat is at, for people: without scheme and path.
     pub(crate) fn address_of(&self, seat: &Seat) -> &str {
-        let peer = self.peers.iter().find(|peer| peer.id == seat.peer());
-        peer.map_or_else(|| self.name(), |peer| &peer.dialer.address)
+        &self.peer_of(seat).dialer.address
     }
 
     /// Opens a raw connection, to the first upstream that takes it.
-    pub async fn dial(&self) -> Result<(Transport<N::Stream>, Seat), DialError> {
-        self.first(|_| None::<Never>).await.map(|found| match found {
+    pub async fn dial(&self, client: Option<Ends>) -> Result<(Transport<N::Stream>, Seat), DialError> {
+        self.first(client, |_| None::<Never>).await.map(|found| match found {
             Found::Dialled(transport, seat) => (transport, seat),
             Found::Kept(never, _) => match never {},
         })
@@ -245,13 +254,18 @@ impl<N: Net> Upstream<N> {
     /// §9.3.1 allows. Nothing else that the app may have seen is sent twice.
     ///
     /// The lease goes back to the pool when the answer's body is over.
-    pub async fn send(&self, mut request: Request<RequestBody>) -> Result<(Response<Incoming>, Lease), SendError> {
+    pub async fn send(
+        &self,
+        mut request: Request<RequestBody>,
+        client: Option<Ends>,
+    ) -> Result<(Response<Incoming>, Lease), SendError> {
         let upload = request.body().upload();
         loop {
-            let (mut sender, seat, kept) = match self.first(|peer| peer.pool.take()).await? {
+            let (mut sender, seat, kept) = match self.first(client, |peer| peer.pool.take()).await? {
                 Found::Kept(sender, seat) => (sender, seat, true),
                 Found::Dialled(transport, seat) => (self.connect(transport).await?, seat, false),
             };
+            self.address(&mut request, &seat);
             let again = if kept { repeatable(&request) } else { None };
             let answer = sender.try_send_request(request);
             tokio::pin!(answer);
@@ -273,7 +287,7 @@ impl<N: Net> Upstream<N> {
                 }
             };
             match outcome {
-                Ok(response) => return Ok((response, Lease::new(self.pool_of(&seat), sender, seat))),
+                Ok(response) => return Ok((response, Lease::new(&self.peer_of(&seat).pool, sender, seat))),
                 Err(mut failed) => {
                     let unsent = failed.take_message().filter(|_| kept);
                     let error = failed.into_error();
@@ -296,19 +310,21 @@ impl<N: Net> Upstream<N> {
     /// app that is away is waited for, though not any longer when `draining` is done.
     pub async fn open(
         &self,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
+        client: Option<Ends>,
         draining: impl Future<Output = ()>,
     ) -> Result<(Response<Incoming>, Seat), SendError> {
         let (transport, seat) = match &self.hold {
             Some(hold) => {
-                let outcome = hold.connection(|| self.dial(), draining).await;
+                let outcome = hold.connection(|| self.dial(client), draining).await;
                 if let Err(SendError::Held(why)) = &outcome {
                     self.observer.notice(&Notice::NotHeld { upstream: self.name(), why: why.as_str() });
                 }
                 outcome?
             }
-            None => self.dial().await?,
+            None => self.dial(client).await?,
         };
+        self.address(&mut request, &seat);
         let exchange = async {
             let mut sender = self.connect(transport).await?;
             sender.send_request(request).await.map_err(SendError::Broken)
@@ -319,7 +335,11 @@ impl<N: Net> Upstream<N> {
 
     /// Tries the upstreams in their order: something of one that is there already, or a dial. Only what has failed
     /// before a byte of a request was sent is tried again, and no longer than a handshake may take.
-    async fn first<T>(&self, kept: impl Fn(&Peer<N>) -> Option<T>) -> Result<Found<T, N>, DialError> {
+    async fn first<T>(
+        &self,
+        client: Option<Ends>,
+        kept: impl Fn(&Peer<N>) -> Option<T>,
+    ) -> Result<Found<T, N>, DialError> {
         let over = Instant::now() + self.limits.upgrade_timeout;
         let mut passing = None;
         let mut last = None;
@@ -342,10 +362,10 @@ impl<N: Net> Upstream<N> {
             }
             let began = Instant::now();
             let dialled = if self.peers.len() == 1 {
-                peer.dialer.dial().await
+                peer.dialer.dial(client).await
             } else {
                 let late = || DialError::Timeout(self.limits.upgrade_timeout);
-                timeout_at(over, peer.dialer.dial()).await.unwrap_or_else(|_| Err(late()))
+                timeout_at(over, peer.dialer.dial(client)).await.unwrap_or_else(|_| Err(late()))
             };
             peer.note(Dialled::new(began, &dialled));
             match dialled {
@@ -377,9 +397,15 @@ impl<N: Net> Upstream<N> {
         if known.is_empty() { self.peers.iter().collect() } else { known }
     }
 
-    fn pool_of(&self, seat: &Seat) -> &Arc<Pool> {
-        let peer = self.peers.iter().find(|peer| peer.id == seat.peer());
-        &peer.expect("the seat was taken at one of these").pool
+    fn peer_of(&self, seat: &Seat) -> &Peer<N> {
+        self.peers.iter().find(|peer| peer.id == seat.peer()).expect("the seat was taken at one of these")
+    }
+
+    /// Says whom the request asks, where the client could not know.
+    fn address(&self, request: &mut Request<RequestBody>, seat: &Seat) {
+        if self.naming.own_host {
+            request.headers_mut().insert(HOST, self.peer_of(seat).authority.clone());
+        }
     }
 
     /// Speaks HTTP over a connection that was dialled.

@@ -5,10 +5,11 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{DialError, Snapshot};
+use super::{DialError, Snapshot, Way};
 
 /// One upstream as the sidecar finds it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an answer to a question of its own")]
 pub(crate) struct Shown {
     name: String,
     address: String,
@@ -16,6 +17,11 @@ pub(crate) struct Shown {
     region: Option<String>,
     priority: u16,
     weight: u16,
+    /// Whether it is where the app beside the sidecar goes out to.
+    egress: bool,
+    /// The requests that it is for, where not for all.
+    host: Option<String>,
+    path: Option<String>,
     /// Whether it was taken out of the configuration, and is there for its sessions alone.
     retired: bool,
     well: bool,
@@ -37,7 +43,7 @@ pub(crate) struct Shown {
 }
 
 /// The line of upgrades that wait for the app.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Held {
     pub(super) waiting: usize,
     pub(super) max: usize,
@@ -73,6 +79,9 @@ impl Shown {
             address: snapshot.address.to_string(),
             priority: snapshot.priority,
             weight: snapshot.weight,
+            egress: false,
+            host: None,
+            path: None,
             retired: snapshot.retired,
             well: snapshot.is_well,
             home: snapshot.is_home,
@@ -85,6 +94,19 @@ impl Shown {
             idle_connections,
             last_dial,
         }
+    }
+
+    /// The same, in a set that takes this.
+    pub(super) fn on(self, way: &Way) -> Self {
+        Self { egress: way.egress, host: way.route.host.clone(), path: way.route.path.clone(), ..self }
+    }
+}
+
+impl Held {
+    /// Both lines as one; what is away is away for as long as the first that is.
+    pub(super) fn and(self, other: Self) -> Self {
+        let away_s = self.away_s.into_iter().chain(other.away_s).reduce(f64::max);
+        Self { waiting: self.waiting + other.waiting, max: self.max + other.max, away_s }
     }
 }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::StatusCode;
 use outrigger_shared::close::Side;
 
@@ -19,6 +20,18 @@ pub trait Observer: Send + Sync + 'static {
     /// Who wants to hear the bytes of a session at one of its ends, by that end's number. `key` is that of its
     /// handshake, which both ends know: a client asks before it sends its request, an app when the session begins.
     fn wire(&self, _end: Side, _who: u32, _key: &str) -> Option<Arc<dyn Wire>> {
+        None
+    }
+
+    /// An app answers a request for `target` with a body, whole.
+    fn body_given(&self, _target: &str, _body: &Bytes) {}
+
+    /// A client has got this body, whole, with the status 200.
+    fn body_got(&self, _target: &str, _body: &Bytes) {}
+
+    /// Who wants to hear the bytes of an event stream at one of its ends: an app asks when it begins one, a client when
+    /// it has the head of the answer.
+    fn stream(&self, _end: Side, _target: &str) -> Option<Arc<dyn Wire>> {
         None
     }
 }

@@ -1,4 +1,4 @@
-//! What a WebSocket's ends themselves put on their connection and got from it, byte by byte and in the clear.
+//! What a session's ends themselves put on their connection and got from it, byte by byte and in the clear.
 
 use std::io;
 use std::pin::Pin;
@@ -7,13 +7,16 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Hears one end of one session, from the byte behind the 101 on.
+/// Hears one end of one session: of a WebSocket from the byte behind the 101 on, of an event stream its body.
 pub trait Wire: Send + Sync {
     /// The end's connection took these bytes.
     fn sent(&self, bytes: &[u8]);
 
     /// The end got these bytes.
     fn got(&self, bytes: &[u8]);
+
+    /// The end has ended an event stream, or has got its proper end.
+    fn ended(&self) {}
 }
 
 /// A stream of which somebody hears. It is above TLS, so that both ends speak of the same bytes.

@@ -1,6 +1,6 @@
 //! A sidecar gives out what it was given, to the byte and in order: what an app put on its connection behind the 101 is
 //! what the client got there, and the other way round. Every frame is compared by a digest over all of it, control
-//! frames included, and above TLS, at both ends (how: `world/wire`). And the sidecar's own counters add up to what was
+//! frames included, and above TLS, at both ends (how: `world/wire`); bodies of answers and event streams byte by byte. And the sidecar's own counters add up to what was
 //! there.
 
 use outrigger_shared::close::{Cause, Initiator, Side};
@@ -9,7 +9,7 @@ use super::Case;
 use crate::actors::Ending;
 
 pub(super) fn check(case: &Case) -> Vec<String> {
-    let mut found = Vec::new();
+    let mut found = case.bodies.to_vec();
     for wire in case.wires {
         let at = wire.addr;
         found.extend(

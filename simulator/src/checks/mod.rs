@@ -35,6 +35,8 @@ pub struct Case<'a> {
     pub client_sessions: &'a [ClientSession],
     pub sidecar_sessions: &'a [SidecarSession],
     pub wires: &'a [WireSession],
+    /// Bodies of answers that came otherwise than they were given.
+    pub bodies: &'a [String],
     pub redials: &'a [Redial],
     pub account: &'a Account,
     /// What was seen to be wrong while it ran.

@@ -6,6 +6,7 @@ use clap::builder::{PossibleValue, ValueHint};
 use clap::{Arg, ArgAction, Command, ValueEnum, value_parser};
 use clap_complete::Shell;
 
+use super::{compare, new};
 use crate::backend::Backend;
 use crate::report::Shard;
 
@@ -23,10 +24,21 @@ Examples:
   outrigger-sim run scenarios --seeds 1..2 --backend turmoil
       The same on another network: is it the sidecar that fails, or the network under it?
 
+  outrigger-sim compare before/report.json now/report.json --threshold update_delay_p99=10%
+      Did this commit, or this configuration, make anything worse?
+
   outrigger-sim shrink feed.toml --seed 17
       The fewest faults with which it still fails, as a scenario of its own.
 
 Exit codes: 0 all holds, 1 an expectation or an invariant does not, 2 wrong flags or scenarios.";
+
+const NEW_EXAMPLES: &str = "\
+Examples:
+  outrigger-sim new
+      Asks on a terminal.
+
+  outrigger-sim new --family idle-timeout --hops home-nat,tencent-clb --out quiet.toml
+  outrigger-sim new --family multi-region --regions hk,sg,fra --clients 20 --out regions.toml";
 
 /// As in `[prices]`.
 const MAX_PRICE: f64 = 1e9;
@@ -65,11 +77,7 @@ pub(super) fn command() -> Command {
                 backend(),
             ]),
         )
-        .subcommand(Command::new("merge").about("Join the reports of all parts of a sharded run").args([
-            path("reports").value_name("FILE|DIR").num_args(1..).required(true).help("What `--report` wrote"),
-            json(),
-            report(),
-        ]))
+        .subcommands(of_reports())
         .subcommand(Command::new("list").about("Scenarios and what they are about").arg(files().required(false)))
         .subcommand(Command::new("check").about("Everything that is wrong with scenario files, at once").arg(files()))
         .subcommand(
@@ -120,18 +128,45 @@ pub(super) fn command() -> Command {
                 .arg(Arg::new("report").long("report").action(ArgAction::SetTrue).help("That of report.json instead")),
         )
         .subcommand(Command::new("reference").about("Print the reference of scenario files"))
-        .subcommand(
-            Command::new("completions")
-                .about("Print a completion script")
-                .after_help("Example:\n  outrigger-sim completions bash > /etc/bash_completion.d/outrigger-sim")
-                .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell))),
-        )
-        .subcommand(
-            Command::new("man")
-                .about("Print a manual page")
-                .after_help("Example:\n  outrigger-sim man run > /usr/local/share/man/man1/outrigger-sim-run.1")
-                .arg(Arg::new("command").value_name("COMMAND").help("The one to tell about, instead of all")),
-        )
+        .subcommands(for_shells())
+}
+
+/// What is done with reports and scenarios besides running them.
+fn of_reports() -> [Command; 3] {
+    [
+        Command::new("merge").about("Join the reports of all parts of a sharded run").args([
+            path("reports").value_name("FILE|DIR").num_args(1..).required(true).help("What `--report` wrote"),
+            json(),
+            report(),
+        ]),
+        Command::new("compare").about("What got worse from one report to another").args([
+            path("one").required(true).value_name("A").help("What `--report` wrote: before"),
+            path("other").required(true).value_name("B").help("What `--report` wrote: now"),
+            Arg::new("threshold")
+                .long("threshold")
+                .value_name("[FIGURE=]N%")
+                .action(ArgAction::Append)
+                .value_parser(compare::threshold)
+                .help("By how much a figure may get worse; repeat it for single ones [default: 5%]"),
+        ]),
+        Command::new("new")
+            .about("Write a commented scenario to begin with")
+            .after_help(NEW_EXAMPLES)
+            .args(new::args()),
+    ]
+}
+
+fn for_shells() -> [Command; 2] {
+    [
+        Command::new("completions")
+            .about("Print a completion script")
+            .after_help("Example:\n  outrigger-sim completions bash > /etc/bash_completion.d/outrigger-sim")
+            .arg(Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell))),
+        Command::new("man")
+            .about("Print a manual page")
+            .after_help("Example:\n  outrigger-sim man run > /usr/local/share/man/man1/outrigger-sim-run.1")
+            .arg(Arg::new("command").value_name("COMMAND").help("The one to tell about, instead of all")),
+    ]
 }
 
 fn path(name: &'static str) -> Arg {

@@ -1,10 +1,12 @@
 //! The command line of `outrigger-sim`.
 
 mod command;
+mod compare;
 mod files;
 mod history;
 mod jobs;
 mod merge;
+mod new;
 mod outcome;
 mod pages;
 mod prices;
@@ -38,6 +40,8 @@ pub struct Screen {
     /// The process's own standard error takes a progress bar: it is a terminal that a person looks at.
     pub bar: bool,
     pub color: bool,
+    /// Standard input is a terminal: whoever sits there can be asked.
+    pub asks: bool,
     /// Columns that a table may have.
     pub width: usize,
 }
@@ -61,6 +65,8 @@ pub fn main(
     match matches.subcommand() {
         Some(("run", matches)) => run::run(matches, screen, out, err),
         Some(("merge", matches)) => merge::merge(matches, screen, out, err),
+        Some(("compare", matches)) => compare::run(matches, out, err),
+        Some(("new", matches)) => new::new(matches, screen, out, err),
         Some(("list", matches)) => list(matches, out, err),
         Some(("check", matches)) => check(matches, out, err),
         Some(("verify", matches)) => history::verify(matches, screen, out, err),

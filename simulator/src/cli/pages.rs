@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     fn told(line: &str) -> (u8, String) {
-        let screen = crate::cli::Screen { bar: false, color: false, width: 80 };
+        let screen = crate::cli::Screen { bar: false, color: false, asks: false, width: 80 };
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let args = ["outrigger-sim"].into_iter().chain(line.split(' ')).map(Into::into);
         let code = crate::cli::main(args, &screen, &mut out, &mut err);

@@ -60,6 +60,8 @@ pub(crate) struct Host {
 
 pub(crate) struct State {
     pub(crate) start: Instant,
+    /// The network's own clock while something happens to it that tasks may not hear of; it is ahead of theirs then.
+    pub(crate) ahead_us: Option<u64>,
     /// When the play was done, in virtual microseconds.
     pub(crate) ended_us: u64,
     pub(crate) seed: u64,
@@ -106,6 +108,7 @@ impl State {
         }
         Self {
             start: Instant::now(),
+            ahead_us: None,
             ended_us: 0,
             seed: options.seed,
             epoch: options.epoch,
@@ -132,6 +135,9 @@ impl State {
 
     /// Virtual microseconds since the start.
     pub(crate) fn now(&self) -> u64 {
+        if let Some(ahead) = self.ahead_us {
+            return ahead;
+        }
         u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 

@@ -38,7 +38,7 @@ pub fn broken(report: &Report) -> Vec<Broken<'_>> {
     report.scenarios.iter().flat_map(of_scenario).collect()
 }
 
-fn of_scenario(played: &Played) -> Vec<Broken<'_>> {
+pub(super) fn of_scenario(played: &Played) -> Vec<Broken<'_>> {
     let mut found: Vec<Broken> = Vec::new();
     for run in played.cells.iter().flat_map(|cell| &cell.runs) {
         for (index, failure) in run.failures.iter().enumerate() {

@@ -5,6 +5,7 @@
 pub mod breakeven;
 mod broken;
 mod build;
+pub mod compare;
 pub mod costs;
 pub mod html;
 

@@ -237,6 +237,30 @@ fn rounded(value: f64) -> f64 {
     if value >= 1000.0 { value.round() } else { (value * 100.0).round() / 100.0 }
 }
 
+/// A figure as people read it in reports: three digits are what they compare.
+pub(super) fn shown(unit: Unit, value: f64) -> String {
+    let (scaled, name) = match unit {
+        Unit::Count | Unit::Ratio => (value, ""),
+        Unit::PerSecond => (value, "/s"),
+        Unit::Bytes if value < 1_000.0 => (value, " B"),
+        Unit::Bytes if value < 1_048_576.0 => (value / 1_024.0, " KiB"),
+        Unit::Bytes => (value / 1_048_576.0, " MiB"),
+        Unit::Time if value < 1_000.0 => (value, " µs"),
+        Unit::Time if value < 1_000_000.0 => (value / 1_000.0, " ms"),
+        Unit::Time => (value / 1_000_000.0, " s"),
+    };
+    let places = if scaled >= 100.0 {
+        0
+    } else if scaled >= 10.0 {
+        1
+    } else {
+        2
+    };
+    let text = format!("{scaled:.places$}");
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    format!("{text}{name}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

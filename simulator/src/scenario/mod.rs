@@ -37,6 +37,7 @@ mod resolve;
 mod schedule;
 mod schema;
 mod source;
+mod starter;
 mod sweep;
 mod units;
 mod values;
@@ -51,6 +52,7 @@ pub use self::reference::reference;
 pub use self::schedule::schedule;
 pub use self::schema::schema;
 use self::source::Source;
+pub use self::starter::{Answers, Family, starter};
 pub use self::write::write;
 
 /// Resolves a file, or says everything that is wrong with it; on success come the warnings too. `name` is the file's,

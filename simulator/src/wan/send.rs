@@ -53,6 +53,8 @@ impl State {
         flow.kernel_waits = false;
         let end = flow.kernel_end().wrapping_add(1);
         self.ack_kernel(id, side, end);
+        // Closing sockets are swept out by a pass.
+        crate::engine::mark_dirty();
         self.retire_if_over(id);
     }
 
@@ -61,8 +63,6 @@ impl State {
         let peer = conn.flow(side.other());
         let seq = peer.seq(peer.delivered);
         self.hand_over(id, side, seq, ack, TcpFlags { ack: true, ..TcpFlags::default() }, Bytes::new());
-        // Closing sockets are swept out by a pass.
-        crate::engine::mark_dirty();
     }
 
     /// Sends what the windows allow; then lets the kernel have more from its application.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use outrigger::session::Who;
 use outrigger::telemetry;
 use outrigger_shared::close::Side;
@@ -16,7 +17,7 @@ use super::staleness::Staleness;
 use super::story::{Heard, Update};
 use super::tamper::Tamper;
 use super::tap::Gauges;
-use super::wire::Wires;
+use super::wire::{Bodies, Wires};
 use crate::actors::{
     Account, AppEvent, Audience, ClientEvent, Clock, Collector, Ending, FeedEvent, Observer, RequestFailure, Wire,
 };
@@ -31,6 +32,7 @@ pub(super) struct Ledger {
     clock: Clock,
     collector: Collector,
     wires: Wires,
+    bodies: Bodies,
     gauges: Gauges,
     tamper: Option<Arc<dyn Tamper>>,
     state: Mutex<State>,
@@ -104,6 +106,8 @@ pub(super) struct Evidence {
     pub(super) client_sessions: Vec<ClientSession>,
     pub(super) sidecar_sessions: Vec<SidecarSession>,
     pub(super) wires: Vec<WireSession>,
+    /// Bodies that came otherwise than they were given.
+    pub(super) bodies: Vec<String>,
     pub(super) redials: Vec<Redial>,
     pub(super) clients: Vec<ClientCounts>,
     pub(super) problems: Vec<String>,
@@ -141,7 +145,8 @@ impl Ledger {
         let state = State { audience, history, clients, staleness, ..State::default() };
         let wires = Wires::new(clock);
         let gauges = Gauges::new(clock, wires.clone());
-        Self { world, clock, collector, wires, gauges, tamper, state: Mutex::new(state) }
+        let bodies = Bodies::default();
+        Self { world, clock, collector, wires, bodies, gauges, tamper, state: Mutex::new(state) }
     }
 
     /// From now on what is heard is kept.
@@ -260,6 +265,7 @@ impl Ledger {
                 client_sessions: state.client_sessions.clone(),
                 sidecar_sessions: self.gauged(state),
                 wires,
+                bodies: self.bodies.problems(),
                 redials: state.redials.clone(),
                 clients: (0..).zip(&state.clients).map(counts).collect(),
                 problems: state.problems.clone(),
@@ -472,6 +478,18 @@ impl Observer for Ledger {
             }
             Side::App => self.wires.granted(key),
         }
+    }
+
+    fn body_given(&self, target: &str, body: &Bytes) {
+        self.bodies.given(target, body);
+    }
+
+    fn body_got(&self, target: &str, body: &Bytes) {
+        self.bodies.got(target, body);
+    }
+
+    fn stream(&self, end: Side, target: &str) -> Option<Arc<dyn Wire>> {
+        self.bodies.stream(end, target)
     }
 }
 

@@ -132,6 +132,7 @@ pub fn run_with(
         client_sessions: &end.last.client_sessions,
         sidecar_sessions: &end.last.sidecar_sessions,
         wires: &end.last.wires,
+        bodies: &end.last.bodies,
         redials: &end.last.redials,
         account: &end.last.account,
         problems: &end.last.problems,

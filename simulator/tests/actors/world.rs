@@ -122,7 +122,12 @@ impl<N: Net> World<N> {
         let mut world = Self::new(net, AppOptions::default()).await;
         let scheme = if tls { "https" } else { "http" };
         let flag = |key: &str, value: String| (key.to_owned(), value);
-        let mut flags = vec![flag("listen", format!("{scheme}://{ANY}")), flag("upstream", world.app.to_string())];
+        let mut flags = vec![
+            flag("listen", format!("{scheme}://{ANY}")),
+            flag("upstream", world.app.to_string()),
+            // There are several sidecars at once on this machine, and the admin API has one port.
+            flag("admin", "off".into()),
+        ];
         if tls {
             flags.extend([flag("tls_cert", "made here".into()), flag("tls_key", "made here".into())]);
         }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use outrigger_sim::scenario::{self, Scenario};
 use outrigger_sim::world::Run;
@@ -35,7 +35,8 @@ impl Drop for Folder {
 /// Runs the built program in a folder: its exit code and both its outputs.
 pub(crate) fn sim(folder: &Path, args: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_outrigger-sim"));
-    let Output { status, stdout, stderr } = command.current_dir(folder).args(args).output().unwrap();
+    let Output { status, stdout, stderr } =
+        command.current_dir(folder).args(args).stdin(Stdio::null()).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (status.code().unwrap(), text(stdout), text(stderr))
 }

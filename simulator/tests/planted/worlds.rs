@@ -32,6 +32,17 @@ pub(crate) fn busy() -> String {
     world("", "sends = '20/m'", "[workload]\nupdates = 'periodic'\nrate = '1/s'\nsize = '300B'\n")
 }
 
+/// Updates once a second for clients that ask for them.
+pub(crate) fn polls() -> String {
+    world("", "", "interval = '2s'\n[workload]\nupdates = 'periodic'\nrate = '1/s'\nsize = '300B'\n")
+        .replace("push", "poller")
+}
+
+/// The same as a stream of events.
+pub(crate) fn events() -> String {
+    polls().replace("poller", "sse").replace("interval = '2s'\n", "")
+}
+
 /// The same, and no session gets older than a minute.
 pub(crate) fn short_lived() -> String {
     busy().replace("[sidecars.config]\n", "[sidecars.config]\nmax_lifetime = '1m'\n")

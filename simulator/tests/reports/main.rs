@@ -4,7 +4,9 @@ mod browser;
 #[path = "../common/mod.rs"]
 #[expect(dead_code, reason = "what is for tests that play scenarios themselves")]
 mod common;
+mod compare;
 mod files;
+mod new;
 mod parts;
 mod schema;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use outrigger_tests::app::{Reserved, Seen};
 use outrigger_tests::http::get;
 use outrigger_tests::ws::{CLOSE, TEXT, frames};
-use outrigger_tests::{App, End, Frame, Scratch, Sidecar, Wire};
+use outrigger_tests::{App, End, Frame, Launch, Scratch, Sidecar, Wire};
 use serde_json::{Value, json};
 
 fn open(sidecar: &Sidecar) -> Wire {
@@ -243,4 +243,44 @@ fn settings_and_the_app_are_shown() {
     let gone = lonely.admin_json("GET", "/upstreams", 200)["upstreams"][0].clone();
     assert_eq!(gone["last_dial"]["ok"], false, "{gone}");
     assert!(gone["last_dial"]["error"].as_str().is_some_and(|error| error.contains("cannot be reached")), "{gone}");
+}
+
+#[test]
+fn the_log_gets_louder_and_quieter_while_it_is_written() {
+    let app = App::echo();
+    let sidecar = Sidecar::before(app.addr()).http().start();
+    assert_eq!(sidecar.admin_json("GET", "/log", 200), json!({ "level": "info" }));
+    assert_eq!(sidecar.admin_json("PUT", "/log?level=debug", 200), json!({ "level": "debug" }));
+    let client = open(&sidecar);
+    sidecar.wait_log("a line for debugging", |line| line["message"] == "session opened");
+    assert_eq!(sidecar.admin_json("PUT", "/log?level=error", 200), json!({ "level": "error" }));
+    let addr = client.local_addr().to_string();
+    drop(client);
+    while sidecar.admin_json("GET", "/healthz", 200)["sessions"] != 0 {}
+    let ended = sidecar.log().iter().any(|line| line.contains("session ended") && line.contains(&addr));
+    assert!(!ended, "{:#?}", sidecar.log());
+}
+
+#[test]
+fn a_reload_from_here_says_what_came_of_it() {
+    let app = App::echo();
+    let launch = Launch::new();
+    let text = |more: &str| {
+        format!("upstream = \"{}\"\nlisten = [\"http://127.0.0.1:0\"]\nwatch = \"off\"\n{more}\n", app.addr())
+    };
+    let file = launch.file("o.toml", &text("close_timeout = \"4s\""));
+    let sidecar = launch.flag("--config", &file).start();
+    let value = |key: &str| sidecar.admin_json("GET", "/config", 200)["settings"][key]["value"].clone();
+    assert_eq!(value("close_timeout"), "4s");
+    let mut stays = open(&sidecar);
+    std::fs::write(&file, text("close_timeout = \"3s\"\nworker_threads = 2")).expect("the file is ours");
+    let said = sidecar.admin_json("POST", "/reload", 200);
+    assert_eq!(said["needs_restart"], json!(["worker_threads"]), "{said}");
+    assert_eq!((value("close_timeout"), value("worker_threads")), (json!("3s"), json!("1")));
+    std::fs::write(&file, text("close_timeout = \"soon\"\nlissen = 1")).expect("the file is ours");
+    let refused = sidecar.admin_json("POST", "/reload", 422);
+    let why = refused["error"].as_str().expect("a text");
+    assert!(why.contains("`soon` is not a duration") && why.contains("did you mean `listen`?"), "{why}");
+    assert_eq!(value("close_timeout"), "3s");
+    stays.echo("as if nothing had been");
 }

@@ -187,6 +187,9 @@ fn check_sidecar(file: &str, spec: &PodSpec, sidecar: &Container) {
     for probe in [&sidecar.startup_probe, &sidecar.liveness_probe, &sidecar.readiness_probe] {
         assert!(probe.as_ref().is_some_and(|probe| probe.http_get.is_some()), "{file}");
     }
+    let hook =
+        sidecar.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop.as_ref()?.exec.as_ref()?.command.clone());
+    assert_eq!(hook, Some(vec!["/outrigger".to_owned(), "drain".to_owned()]), "{file}");
     let native = spec.init_containers.iter().flatten().any(|container| container.name == "outrigger");
     assert_eq!(sidecar.restart_policy.as_deref(), native.then_some("Always"), "{file}");
     let variable = |name: &str| {

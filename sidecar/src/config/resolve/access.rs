@@ -21,8 +21,17 @@ pub(super) fn access(reader: &mut Reader, listeners: &[Found<Listener>]) -> Acce
         let advice = "give the networks of your own load balancers, or listen on an internal address";
         reader.cross_warn(&everyone.place, problem, advice);
     }
+    let speaking = reader.many("proxy_protocol_from", |_, text| address::network(text).map(|network| vec![network]));
+    if let Some(everyone) = speaking.iter().find(|found| found.value.prefix_len() == 0)
+        && public
+    {
+        let problem = format!("{} lets every peer of a listener on all addresses say who it is", everyone.value);
+        let advice = "give the networks of your own load balancers, or listen on an internal address";
+        reader.cross_warn(&everyone.place, problem, advice);
+    }
+    let proxy_protocol_from = speaking.into_iter().map(|found| found.value).collect();
     let trusted_proxies: Vec<IpNet> = trusted.into_iter().map(|found| found.value).collect();
-    Access { allowed_origins, trusted_proxies }
+    Access { allowed_origins, trusted_proxies, proxy_protocol_from }
 }
 
 pub(super) fn headers(reader: &mut Reader) -> ResponseHeaders {

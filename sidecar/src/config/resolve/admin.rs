@@ -10,7 +10,11 @@ use crate::config::{Admin, Listener, Target, Upstream};
 
 const PORT: u16 = 9900;
 
-pub(super) fn admin(reader: &mut Reader, listeners: &[Found<Listener>], upstreams: &[Upstream]) -> Option<Admin> {
+pub(in crate::config) fn admin(
+    reader: &mut Reader,
+    listeners: &[Found<Listener>],
+    upstreams: &[Upstream],
+) -> Option<Admin> {
     let addr = reader.value("admin", parse::or_word(plain(address)));
     let token_file = reader.path("admin_token_file");
     let Some(addr) = addr else {

@@ -8,7 +8,7 @@ use crate::config::parse::Problem;
 use crate::config::reader::{Found, Reader};
 use crate::config::report::Place;
 use crate::config::tls_names::{self, CIPHERS, is_tls13};
-use crate::config::{CertPair, ClientAuth, Listener, Target, TlsFiles, TlsProtocols, Upstream, address, keys};
+use crate::config::{CertPair, ClientAuth, Listener, Scheme, Target, TlsFiles, TlsProtocols, Upstream, address, keys};
 
 /// Keys that only mean something when a listener ends TLS.
 const TLS_KEYS: [&str; 7] = [
@@ -22,7 +22,11 @@ const TLS_KEYS: [&str; 7] = [
 ];
 
 pub(super) fn listeners(reader: &mut Reader) -> Vec<Found<Listener>> {
+    let nobody_comes_in = reader.given("egress").is_some() && reader.given("upstream").is_none();
     let (listeners, faultless) = reader.faultless(|reader| reader.many("listen", plain(one_listener)));
+    if nobody_comes_in && reader.given("listen").is_none() {
+        return Vec::new();
+    }
     if listeners.is_empty() && faultless {
         let advice = format!("write {}", reader.spell("listen", "http://0.0.0.0:8080"));
         reader.report.fault(&reader.place("listen"), "is an empty list, so no client could connect", advice);
@@ -35,6 +39,45 @@ pub(super) fn listeners(reader: &mut Reader) -> Vec<Found<Listener>> {
         }
     }
     listeners
+}
+
+/// Where the app beside the sidecar connects, if it has anywhere to go.
+pub(super) fn egress(
+    reader: &mut Reader,
+    listeners: &[Found<Listener>],
+    upstreams: &[Upstream],
+) -> Vec<Found<Listener>> {
+    let found = reader.many("egress_listen", plain(egress_listener));
+    if upstreams.is_empty() {
+        if reader.given("egress").is_none() {
+            reader.useless(&["egress_listen"], "there is no egress");
+        }
+        return Vec::new();
+    }
+    for outward in &found {
+        let addr = outward.value.addr;
+        if addr.port() != 0 && listeners.iter().any(|listener| listener.value.addr == addr) {
+            let problem = format!("{addr} has a listener already");
+            reader.report.fault(&outward.place, problem, "give one of the two another port");
+        }
+    }
+    found
+}
+
+/// A listener that nobody reaches from outside.
+fn egress_listener(text: &str) -> Result<Vec<Listener>, Problem> {
+    let listener = address::listener(text)?;
+    if listener.scheme != Scheme::Http {
+        let addr = listener.addr;
+        return Err(Problem::new(format!("`{text}` has TLS, which nothing on this host needs"))
+            .advise(format!("write `http://{addr}`")));
+    }
+    if !listener.addr.ip().is_loopback() {
+        let port = listener.addr.port();
+        return Err(Problem::new(format!("`{text}` is no loopback address, so others could go out in the app's name"))
+            .advise(format!("write `http://127.0.0.1:{port}`")));
+    }
+    Ok(vec![Listener { egress: true, ..listener }])
 }
 
 pub(super) fn tls(reader: &mut Reader, listeners: &[Found<Listener>]) -> Option<TlsFiles> {
@@ -57,7 +100,7 @@ pub(super) fn tls(reader: &mut Reader, listeners: &[Found<Listener>]) -> Option<
 }
 
 /// An upstream that is one of our own listeners would call itself until descriptors run out.
-pub(super) fn check_loop(reader: &mut Reader, listeners: &[Found<Listener>], upstreams: &[Upstream]) {
+pub(super) fn check_loop(reader: &mut Reader, listeners: &[&Found<Listener>], upstreams: &[&Upstream]) {
     for Upstream { target, written, .. } in upstreams {
         let Target::Tcp { host, port } = target else { continue };
         if listeners.iter().any(|found| is_at(found.value.addr, host, *port)) {

@@ -1,7 +1,7 @@
 //! From raw settings to [`Config`], one small resolver for each section.
 
 mod access;
-mod admin;
+pub(super) mod admin;
 mod http;
 mod lifecycle;
 mod listen;
@@ -19,10 +19,13 @@ use super::{Config, Log, LogFormat};
 pub(crate) fn config(reader: &mut Reader) -> Option<Config> {
     let listeners = listen::listeners(reader);
     let tls = listen::tls(reader, &listeners);
-    let upstreams = upstream::upstreams(reader);
-    listen::check_loop(reader, &listeners, &upstreams);
-    let choice = upstream::choice(reader, &upstreams);
-    let upstream_tls = upstream::tls(reader, &upstreams);
+    let (upstreams, egress) = upstream::upstreams(reader, !listeners.is_empty());
+    upstream::check_raw(reader, &listeners, &upstreams);
+    let outward = listen::egress(reader, &listeners, &egress);
+    let all: Vec<_> = upstreams.iter().chain(&egress).collect();
+    listen::check_loop(reader, &listeners.iter().chain(&outward).collect::<Vec<_>>(), &all);
+    let choice = upstream::choice(reader, &all);
+    let upstream_tls = upstream::tls(reader, &all);
     let http = http::limits(reader, &listeners);
     let dial = http::dial(reader);
     let hold = lifecycle::hold(reader);
@@ -46,8 +49,9 @@ pub(crate) fn config(reader: &mut Reader) -> Option<Config> {
         return None;
     }
     Some(Config {
-        listeners: listeners.into_iter().map(|found| found.value).collect(),
+        listeners: listeners.into_iter().chain(outward).map(|found| found.value).collect(),
         upstreams,
+        egress,
         choice,
         tls,
         upstream_tls,

@@ -5,28 +5,48 @@ use outrigger_shared::choose::Pace;
 
 use super::plain;
 use crate::config::parse::Problem;
-use crate::config::reader::Reader;
-use crate::config::{CertPair, Check, CheckKind, Choice, Target, Trust, Upstream, UpstreamTls, address};
+use crate::config::reader::{Found, Reader};
+use crate::config::{
+    CertPair, Check, CheckKind, Choice, Listener, Route, Scheme, Target, Trust, Upstream, UpstreamTls, address,
+};
 
-pub(super) fn upstreams(reader: &mut Reader) -> Vec<Upstream> {
-    let (found, faultless) =
-        reader.faultless(|reader| reader.located("upstream", |_, text, place| address::upstream(text, place)));
+/// The upstreams of the app, and those that it connects to itself. `inward` is whether there is a listener for the first.
+pub(super) fn upstreams(reader: &mut Reader, inward: bool) -> (Vec<Upstream>, Vec<Upstream>) {
+    let (upstreams, faultless) = reader.faultless(|reader| located(reader, "upstream"));
+    let egress = located(reader, "egress");
     let missing = match reader.given("upstream") {
-        None => Some(("is missing, so there is nothing to proxy to", "write", ", with the port of your app")),
-        Some(_) => Some(("is an empty list, so there is nothing to proxy to", "write", "")).filter(|_| faultless),
+        None => Some(("is missing, so there is nothing to proxy to", ", with the port of your app")).filter(|_| inward),
+        Some(_) => Some(("is an empty list, so there is nothing to proxy to", "")).filter(|_| faultless),
     };
-    if let Some((problem, write, with)) = missing.filter(|_| found.is_empty()) {
-        let advice = format!("{write} {}{with}", reader.spell("upstream", "localhost:3000"));
+    if let Some((problem, with)) = missing.filter(|_| upstreams.is_empty()) {
+        let advice = format!("write {}{with}", reader.spell("upstream", "localhost:3000"));
         reader.report.fault(&reader.place("upstream"), problem, advice);
     }
-    for (i, later) in found.iter().enumerate() {
-        if found[..i].iter().any(|earlier| earlier.name == later.name) {
+    let all: Vec<&Upstream> = upstreams.iter().chain(&egress).collect();
+    for (i, later) in all.iter().enumerate() {
+        if all[..i].iter().any(|earlier| earlier.name == later.name) {
             let problem = format!("`{}` is the name of another upstream", later.name);
             let advice = "remove one of the two, or give each a name of its own with `name`";
             reader.report.fault(&later.written.0, problem, advice);
         }
     }
-    found
+    (upstreams, egress)
+}
+
+fn located(reader: &mut Reader, name: &'static str) -> Vec<Upstream> {
+    reader.located(name, |_, text, place| address::upstream(text, place))
+}
+
+/// Bytes of which nothing is known have no host and no path.
+pub(super) fn check_raw(reader: &mut Reader, listeners: &[Found<Listener>], upstreams: &[Upstream]) {
+    let raw = listeners.iter().find(|found| found.value.scheme == Scheme::Tls);
+    if let Some(raw) = raw
+        && !upstreams.is_empty()
+        && !upstreams.iter().any(|upstream| upstream.route == Route::default())
+    {
+        let problem = "a tls:// listener needs an upstream without `host` and `path`";
+        reader.report.fault(&raw.place, problem, "add one, or take the two from one that is there");
+    }
 }
 
 /// Keys that only mean something where there is a choice.
@@ -39,7 +59,7 @@ const CHOICE_KEYS: [&str; 6] = [
     "upstream_backoff_max",
 ];
 
-pub(super) fn choice(reader: &mut Reader, upstreams: &[Upstream]) -> Choice {
+pub(super) fn choice(reader: &mut Reader, upstreams: &[&Upstream]) -> Choice {
     let choice = Choice {
         check: check(reader),
         fails: u32::try_from(reader.count("upstream_max_fails")).expect("the table's range fits"),
@@ -53,12 +73,20 @@ pub(super) fn choice(reader: &mut Reader, upstreams: &[Upstream]) -> Choice {
         reader.cross_warn(&place, problem, "make it at most as long");
     }
     match choice.check.as_ref().map(|check| &check.kind) {
-        _ if upstreams.len() == 1 => reader.useless(&CHOICE_KEYS, "there is only one upstream"),
+        _ if !is_choice(upstreams) && !upstreams.is_empty() => reader.useless(
+            &CHOICE_KEYS,
+            if upstreams.len() == 1 { "there is only one upstream" } else { "no two upstreams are for the same" },
+        ),
         None => reader.useless(&["upstream_check_interval", "upstream_check_path"], "upstream_check is off"),
         Some(CheckKind::Tcp) => reader.useless(&["upstream_check_path"], "upstream_check is tcp"),
         Some(CheckKind::Http(_) | CheckKind::WebSocket(_)) => {}
     }
     choice
+}
+
+/// Whether two can stand in for each other.
+fn is_choice(upstreams: &[&Upstream]) -> bool {
+    upstreams.iter().enumerate().any(|(i, one)| upstreams[..i].iter().any(|other| other.route == one.route))
 }
 
 fn check(reader: &mut Reader) -> Option<Check> {
@@ -93,7 +121,7 @@ fn path(text: &str) -> Result<PathAndQuery, Problem> {
 const TLS_KEYS: [&str; 5] =
     ["upstream_tls_ca", "upstream_tls_name", "upstream_tls_verify", "upstream_tls_cert", "upstream_tls_key"];
 
-pub(super) fn tls(reader: &mut Reader, upstreams: &[Upstream]) -> UpstreamTls {
+pub(super) fn tls(reader: &mut Reader, upstreams: &[&Upstream]) -> UpstreamTls {
     let ca = reader.path("upstream_tls_ca");
     let name = reader.one("upstream_tls_name", |_, text| server_name(text));
     let verify = reader.switch("upstream_tls_verify");

@@ -10,6 +10,7 @@ use super::*;
 const BASE: &[(&str, &str)] = &[
     ("listen", "https://127.0.0.1:8443"),
     ("upstream", "https://app:443"),
+    ("egress", "https://partner:443"),
     ("tls_cert", "a.crt"),
     ("tls_key", "a.key"),
     ("tls_client_auth", "optional"),
@@ -27,6 +28,8 @@ const BASE: &[(&str, &str)] = &[
 const OTHER: &[(&str, &str)] = &[
     ("listen", "tls://[::1]:0"),
     ("upstream", "wss://other:444"),
+    ("egress", "wss://partner:444"),
+    ("egress_listen", "http://127.0.0.1:9001"),
     ("upstream_check", "off"),
     ("upstream_check_path", "/health?deep"),
     ("upstream_check_interval", "5s"),
@@ -83,6 +86,7 @@ const OTHER: &[(&str, &str)] = &[
     ("close_code_drain", "3006"),
     ("allowed_origins", "https://a.example"),
     ("trusted_proxies", "10.0.0.0/8"),
+    ("proxy_protocol_from", "10.0.0.0/8"),
     ("add_header", "X-A: b"),
     ("more_set_headers", "Server: b"),
     ("max_connections", "10"),

@@ -176,6 +176,33 @@ fn a_wrong_upstream_is_told_with_its_line() {
 }
 
 #[test]
+fn a_way_out_is_for_this_host_alone() {
+    let base = "upstream = 'app:80'\negress = 'a:1'\n";
+    for (text, expected) in [
+        (
+            "egress_listen = 'http://0.0.0.0:9000'",
+            "o.toml:3:1: `http://0.0.0.0:9000` is no loopback address, so others could go out in the app's name; write \
+             `http://127.0.0.1:9000`",
+        ),
+        (
+            "egress_listen = 'https://127.0.0.1:9000'",
+            "o.toml:3:1: `https://127.0.0.1:9000` has TLS, which nothing on this host needs; write `http://127.0.0.1:9000`",
+        ),
+        (
+            "listen = 'http://127.0.0.1:9000'",
+            "egress_listen: 127.0.0.1:9000 has a listener already; give one of the two another port",
+        ),
+    ] {
+        assert_eq!(faults(&format!("{base}{text}")), [expected]);
+    }
+    let twice = faults("upstream = 'a:1'\negress = 'a:1'");
+    assert!(twice[0].starts_with("o.toml:2:1: `a:1` is the name of another upstream"), "{twice:?}");
+    let raw = "upstream = 'a:1;path=/x'\nlisten = 'tls://0.0.0.0:1'\ntls_cert = 'a'\ntls_key = 'b'";
+    assert!(faults(raw)[0].starts_with("o.toml:2:1: a tls:// listener needs an upstream without"), "{:?}", faults(raw));
+    assert!(faults("egress = 'localhost:9000'")[0].contains("so it would call itself"));
+}
+
+#[test]
 fn an_identity_is_a_certificate_and_its_key() {
     assert_eq!(
         faults("upstream = 'https://a'\nupstream_tls_key = 'k'"),

@@ -8,11 +8,24 @@ const MINUTE: Duration = Duration::from_mins(1);
 fn defaults() {
     let (config, warnings) = resolve_file("upstream = 'localhost:3000'").unwrap();
     assert_eq!(warnings, []);
-    assert_eq!(config.listeners, [Listener { scheme: Scheme::Http, addr: "0.0.0.0:8080".parse().unwrap() }]);
+    assert_eq!(
+        config.listeners,
+        [Listener { scheme: Scheme::Http, addr: "0.0.0.0:8080".parse().unwrap(), egress: false }]
+    );
     let target = Target::Tcp { host: "localhost".to_owned(), port: 3000 };
     let name = "localhost:3000".to_owned();
     let written = Written(Place::Unset("upstream"));
-    let upstream = Upstream { name, tls: false, target, region: String::new(), priority: 0, weight: 1, written };
+    let upstream = Upstream {
+        name,
+        tls: false,
+        target,
+        region: String::new(),
+        priority: 0,
+        weight: 1,
+        route: Route::default(),
+        proxy_protocol: None,
+        written,
+    };
     assert_eq!(config.upstreams, [upstream]);
     let second = Duration::from_secs(1);
     let choice = Choice {
@@ -65,7 +78,10 @@ fn defaults() {
         },
     };
     assert_eq!(config.session, session);
-    assert_eq!(config.access, Access { allowed_origins: None, trusted_proxies: Vec::new() });
+    assert_eq!(
+        config.access,
+        Access { allowed_origins: None, trusted_proxies: Vec::new(), proxy_protocol_from: Vec::new() }
+    );
     assert_eq!(config.headers, ResponseHeaders::default());
     assert_eq!((config.max_connections, config.worker_threads), (None, 1));
     assert_eq!(config.shutdown_grace, Duration::from_secs(25));
@@ -103,6 +119,20 @@ fn several_upstreams_read_from_everywhere() {
     let printed = effective(&Sources { file: Some(source), ..Sources::default() }).unwrap();
     assert_eq!(resolve_file(&printed).unwrap().0.upstreams, expected, "{printed}");
     assert_eq!(resolve_file("[upstream]\naddress = 'b:81'").unwrap().0.upstreams[0].name, "b:81");
+}
+
+#[test]
+fn a_way_out_needs_no_way_in() {
+    let (config, warnings) = resolve_file("egress = 'wss://api.example.com'").unwrap();
+    assert_eq!(warnings, []);
+    let out = Listener { scheme: Scheme::Http, addr: "127.0.0.1:9000".parse().unwrap(), egress: true };
+    assert_eq!((config.listeners.as_slice(), config.upstreams.len(), config.egress.len()), (&[out][..], 0, 1));
+    let both = "upstream = 'app:80'\negress = ['a:1', 'b:1;host=B.example;path=/eu']\negress_listen = 'http://[::1]:9'";
+    let (config, warnings) = resolve_file(both).unwrap();
+    assert_eq!(warnings, []);
+    assert_eq!(config.listeners.iter().map(|listener| listener.egress).collect::<Vec<_>>(), [false, true]);
+    let route = Route { host: Some("b.example".to_owned()), path: Some("/eu".to_owned()) };
+    assert_eq!(config.egress[1].route, route);
 }
 
 #[test]

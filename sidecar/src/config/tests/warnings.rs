@@ -54,6 +54,7 @@ fn keys_without_effect() {
         ("upstream_tls_name = 'app'", "the upstream is not https:// or wss://"),
         ("upstream_tls_verify = 'off'", "the upstream is not https:// or wss://"),
         ("upstream_keepalive = 0\nupstream_keepalive_timeout = 5", "upstream_keepalive is 0"),
+        ("egress_listen = 'http://127.0.0.1:1'", "there is no egress"),
         ("upstream_dial_queue = 5", "upstream_dial_rate is off"),
         ("upstream_tls_cert = 'a'\nupstream_tls_key = 'b'", "the upstream is not https:// or wss://"),
         ("upstream_check = 'off'", "there is only one upstream"),

@@ -12,6 +12,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use outrigger::net::Net;
+use outrigger_shared::close::Side;
 use outrigger_shared::handshake::{accept_key, has_token};
 use tokio::select;
 use tokio::time::{sleep, timeout};
@@ -19,9 +20,9 @@ use tokio::time::{sleep, timeout};
 use super::Shared;
 use super::body::{AnswerBody, Next};
 use super::control::Watch;
-use crate::actors::Feed;
 use crate::actors::event::{AppEvent, Ending};
 use crate::actors::feed::Update;
+use crate::actors::{Feed, Wire};
 
 /// Updates in one answer; a client that is further behind asks again.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
@@ -77,15 +78,19 @@ impl<N: Net> Exchange<N> {
         if request.method() != Method::GET {
             return Err(StatusCode::METHOD_NOT_ALLOWED);
         }
+        let target = request.uri().to_string();
         let query = Query::parse(request.uri().query().unwrap_or_default()).ok_or(StatusCode::BAD_REQUEST)?;
         match request.uri().path() {
-            "/updates" => match query.wait {
-                Some(wait) => Ok(self.long_poll(query.client, self.known(query.since), wait).await),
-                None => Ok(self.poll(query.client, self.known(query.since), request.headers().get(IF_NONE_MATCH))),
-            },
+            "/updates" => {
+                let since = self.known(query.since);
+                let Some(wait) = query.wait else {
+                    return Ok(self.poll(&target, query.client, since, request.headers().get(IF_NONE_MATCH)));
+                };
+                Ok(self.long_poll(&target, query.client, since, wait).await)
+            }
             "/events" => {
                 let resumed = request.headers().get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
-                Ok(self.events(query.client, self.known(resumed.unwrap_or(query.since))))
+                Ok(self.events(&target, query.client, self.known(resumed.unwrap_or(query.since))))
             }
             "/ws" => self.websocket(&mut request, &query),
             _ => Err(StatusCode::NOT_FOUND),
@@ -99,7 +104,7 @@ impl<N: Net> Exchange<N> {
         since.clamp(latest.saturating_sub(self.shared.options.history), latest)
     }
 
-    fn poll(&self, client: u32, since: u64, known: Option<&HeaderValue>) -> Answer {
+    fn poll(&self, target: &str, client: u32, since: u64, known: Option<&HeaderValue>) -> Answer {
         let latest = self.shared.feed.newest_for(client);
         // Of one URL, the answer changes when there is a further update for this client and only then.
         let etag = HeaderValue::try_from(format!("\"{latest}\"")).expect("digits in quotes");
@@ -108,12 +113,12 @@ impl<N: Net> Exchange<N> {
             answer.headers_mut().insert(ETAG, etag);
             return answer;
         }
-        let mut answer = self.updates(latest, &self.shared.feed.after(client, since, MAX_ANSWER_BYTES));
+        let mut answer = self.updates(target, latest, &self.shared.feed.after(client, since, MAX_ANSWER_BYTES));
         answer.headers_mut().insert(ETAG, etag);
         answer
     }
 
-    async fn long_poll(&self, client: u32, since: u64, wait: Duration) -> Answer {
+    async fn long_poll(&self, target: &str, client: u32, since: u64, wait: Duration) -> Answer {
         let feed = &self.shared.feed;
         let waiting = timeout(wait.min(self.shared.options.max_wait), feed.beyond(client, since));
         // An app that leaves does not keep anybody waiting.
@@ -123,13 +128,13 @@ impl<N: Net> Exchange<N> {
             waited = waiting => waited.is_ok(),
         };
         if news {
-            self.updates(feed.newest_for(client), &feed.after(client, since, MAX_ANSWER_BYTES))
+            self.updates(target, feed.newest_for(client), &feed.after(client, since, MAX_ANSWER_BYTES))
         } else {
             status(StatusCode::NO_CONTENT)
         }
     }
 
-    fn updates(&self, latest: u64, updates: &[Update]) -> Answer {
+    fn updates(&self, target: &str, latest: u64, updates: &[Update]) -> Answer {
         let length: usize = updates.iter().map(|update| update.json.len() + 1).sum();
         let mut body = Vec::with_capacity(length + 64);
         body.extend_from_slice(format!(r#"{{"latest":{latest},"updates":["#).as_bytes());
@@ -140,13 +145,15 @@ impl<N: Net> Exchange<N> {
             body.extend_from_slice(&update.json);
         }
         body.extend_from_slice(b"]}");
+        let body = Bytes::from(body);
+        self.shared.actor.observer.body_given(target, &body);
         let mut answer = Response::new(AnswerBody::whole(body, self.shared.options.write));
         answer.headers_mut().insert(CONTENT_TYPE, JSON);
         answer.headers_mut().insert(CACHE_CONTROL, NO_CACHE);
         answer
     }
 
-    fn events(&self, client: u32, since: u64) -> Answer {
+    fn events(&self, target: &str, client: u32, since: u64) -> Answer {
         let actor = self.shared.actor.clone();
         actor.app_event(&AppEvent::SessionOpened { client, since });
         // Told when the stream is dropped, at its end or because the client is gone.
@@ -159,10 +166,20 @@ impl<N: Net> Exchange<N> {
             heartbeat: self.shared.options.sse_heartbeat,
             watch: self.shared.control.watch(),
             sent: since,
+            wire: self.shared.actor.observer.stream(Side::App, target),
         };
         let body = AnswerBody::stream((stream, closed), |(stream, closed)| {
             let next: Next<_> = Box::pin(async move {
-                let (bytes, stream) = stream.next().await?;
+                let wire = stream.wire.clone();
+                let Some((bytes, stream)) = stream.next().await else {
+                    if let Some(wire) = wire {
+                        wire.ended();
+                    }
+                    return None;
+                };
+                if let Some(wire) = wire {
+                    wire.sent(&bytes);
+                }
                 Some((bytes, (stream, closed)))
             });
             next
@@ -229,6 +246,7 @@ struct EventStream {
     heartbeat: Option<Duration>,
     watch: Watch,
     sent: u64,
+    wire: Option<Arc<dyn Wire>>,
 }
 
 impl EventStream {

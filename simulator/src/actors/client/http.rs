@@ -112,6 +112,7 @@ impl HttpConnection {
         empty: impl Fn(&Answer) -> bool,
     ) -> Result<Answer, RequestFailure> {
         let began = Instant::now();
+        let target = request.uri().to_string();
         let answer = match self.head(actor, request, kind, within).await {
             Ok(response) => {
                 let left = within.saturating_sub(began.elapsed());
@@ -123,6 +124,9 @@ impl HttpConnection {
             Ok(answer) => {
                 let bytes = u64::try_from(answer.body.len()).unwrap_or(u64::MAX);
                 let (status, took) = (answer.status.as_u16(), began.elapsed());
+                if answer.status == StatusCode::OK {
+                    actor.observer.body_got(&target, &answer.body);
+                }
                 actor.client_event(&ClientEvent::AnswerReceived { status, empty: empty(answer), bytes, took });
             }
             Err(why) => actor.client_event(&ClientEvent::RequestFailed { why: *why }),

@@ -1,5 +1,6 @@
 //! Server-sent events (WHATWG HTML §9.2): one answer that never ends, with a line for each update.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use outrigger::net::Net;
+use outrigger_shared::close::Side;
 use tokio::select;
 use tokio::time::{Instant, timeout};
 
@@ -19,7 +21,7 @@ use super::read_rate::ReadRate;
 use super::reconnect::{self, End, Sessions};
 use crate::actors::event::{ClientEvent, Ending, RequestFailure, RequestKind};
 use crate::actors::feed::{MAX_UPDATE_BYTES, Told};
-use crate::actors::{Actor, FROM_NOW, Stop};
+use crate::actors::{Actor, FROM_NOW, Stop, Wire};
 
 /// The longest line: one update and its field's name.
 const MAX_LINE_BYTES: usize = MAX_UPDATE_BYTES + 1024;
@@ -75,30 +77,37 @@ struct Streams<'a, N> {
     since: u64,
 }
 
+/// An event stream that is open.
+struct Listening {
+    connection: HttpConnection,
+    body: Incoming,
+    wire: Option<Arc<dyn Wire>>,
+}
+
 impl<N: Net> Sessions for Streams<'_, N> {
     type Net = N;
-    type Open = (HttpConnection, Incoming);
+    type Open = Listening;
 
     fn actor(&mut self) -> &mut Actor<N> {
         &mut self.actor
     }
 
-    async fn open(&mut self, again: bool) -> Option<(HttpConnection, Incoming)> {
+    async fn open(&mut self, again: bool) -> Option<Listening> {
         self.ask(again && self.sse.forgets).await
     }
 
-    async fn listen(&mut self, (mut connection, body): (HttpConnection, Incoming), stop: &Stop) -> End {
+    async fn listen(&mut self, mut listening: Listening, stop: &Stop) -> End {
         let how = select! {
             biased;
             () = stop.stopped() => Ending::Left,
-            how = self.read(&mut connection, body) => how,
+            how = self.read(&mut listening) => how,
         };
         End::without_close(how)
     }
 }
 
 impl<N: Net> Streams<'_, N> {
-    async fn ask(&self, from_now: bool) -> Option<(HttpConnection, Incoming)> {
+    async fn ask(&self, from_now: bool) -> Option<Listening> {
         let mut connection = HttpConnection::open(&self.actor, self.settings, &self.sse.read_rate).await?;
         let mut extra = vec![(ACCEPT, EVENT_STREAM), (CACHE_CONTROL, HeaderValue::from_static("no-store"))];
         // The URL of an EventSource stays; where it was is told beside it.
@@ -106,7 +115,8 @@ impl<N: Net> Streams<'_, N> {
             extra.push((LAST_EVENT_ID, HeaderValue::from(self.since)));
         }
         let first = if from_now { FROM_NOW } else { self.settings.since };
-        let request = get(self.settings, &format!("/events?client={}&since={first}", self.actor.id), &extra);
+        let target = format!("/events?client={}&since={first}", self.actor.id);
+        let request = get(self.settings, &target, &extra);
         let began = Instant::now();
         let within = self.settings.timeouts.answer;
         let failed = match connection.head(&self.actor, request, RequestKind::Events, within).await {
@@ -115,7 +125,8 @@ impl<N: Net> Streams<'_, N> {
                 self.actor.client_event(&ClientEvent::AnswerReceived { status, empty: false, bytes: 0, took });
                 let is_stream = response.headers().get(http::header::CONTENT_TYPE) == Some(&EVENT_STREAM);
                 if response.status() == StatusCode::OK && is_stream {
-                    return Some((connection, response.into_body()));
+                    let wire = self.actor.observer.stream(Side::Client, &target);
+                    return Some(Listening { connection, body: response.into_body(), wire });
                 }
                 RequestFailure::by_status(response.status())
             }
@@ -125,7 +136,7 @@ impl<N: Net> Streams<'_, N> {
         None
     }
 
-    async fn read(&mut self, connection: &mut HttpConnection, mut body: Incoming) -> Ending {
+    async fn read(&mut self, Listening { connection, body, wire }: &mut Listening) -> Ending {
         let mut lines = Lines::default();
         loop {
             let next = connection.drive(body.frame());
@@ -136,9 +147,17 @@ impl<N: Net> Streams<'_, N> {
                 },
                 None => next.await,
             };
-            let Some(frame) = next else { return Ending::Eof };
+            let Some(frame) = next else {
+                if let Some(wire) = wire {
+                    wire.ended();
+                }
+                return Ending::Eof;
+            };
             let Ok(frame) = frame else { return Ending::Error };
             let Ok(bytes) = frame.into_data() else { continue };
+            if let Some(wire) = wire {
+                wire.got(&bytes);
+            }
             let updates = lines.take(&bytes);
             for update in updates {
                 take_update(&self.actor, update);

@@ -15,6 +15,7 @@ use std::fmt::Write as _;
 use self::svg::{esc, table};
 use super::build::Batch;
 use super::model::{Cell, Played, Report};
+use super::table::shown;
 use super::{Broken, broken, counted, markdown};
 use crate::scenario::metrics::{self, METRICS, Unit};
 
@@ -220,30 +221,6 @@ fn number(cell: &Cell, group: &str, metric: &str) -> Option<f64> {
 
 fn unit(metric: &str) -> Unit {
     metrics::find(metric.split('.').next().unwrap_or_default()).map_or(Unit::Count, |metric| metric.unit)
-}
-
-/// As people read it: three digits are what they compare.
-fn shown(unit: Unit, value: f64) -> String {
-    let (scaled, name) = match unit {
-        Unit::Count | Unit::Ratio => (value, ""),
-        Unit::PerSecond => (value, "/s"),
-        Unit::Bytes if value < 1_000.0 => (value, " B"),
-        Unit::Bytes if value < 1_048_576.0 => (value / 1_024.0, " KiB"),
-        Unit::Bytes => (value / 1_048_576.0, " MiB"),
-        Unit::Time if value < 1_000.0 => (value, " µs"),
-        Unit::Time if value < 1_000_000.0 => (value / 1_000.0, " ms"),
-        Unit::Time => (value / 1_000_000.0, " s"),
-    };
-    let places = if scaled >= 100.0 {
-        0
-    } else if scaled >= 10.0 {
-        1
-    } else {
-        2
-    };
-    let text = format!("{scaled:.places$}");
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-    format!("{text}{name}")
 }
 
 fn trimmed(text: &str) -> String {

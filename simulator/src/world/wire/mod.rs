@@ -7,6 +7,7 @@
 //! answers such a ping must *not* arrive; and a session may end with frames underway. Sessions are joined by the key of
 //! their handshake, which goes through the sidecar as it is.
 
+mod bodies;
 mod frames;
 mod line;
 
@@ -16,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use outrigger_shared::close::Side;
 
+pub(super) use self::bodies::Bodies;
 pub(super) use self::frames::Splitter;
 use self::line::Line;
 use crate::actors::{self, Clock};

@@ -1,0 +1,120 @@
+//! `outrigger drain`: for `preStop`, where there is no shell and no curl.
+
+use std::net::SocketAddr;
+use std::thread;
+
+use outrigger_tests::sidecar::{Finished, command, run};
+use outrigger_tests::ws::CLOSE;
+use outrigger_tests::{App, Frame, Scratch, Sidecar, Wire};
+
+const EXIT_FAILURE: i32 = 1;
+const EXIT_USAGE: i32 = 2;
+
+fn drain(admin: SocketAddr, more: &[&str]) -> Finished {
+    run(command().args(["drain", "--admin", &admin.to_string()]).args(more))
+}
+
+fn open(sidecar: &Sidecar) -> Wire {
+    let mut client = sidecar.client();
+    client.open("/", &[]);
+    client.echo("here");
+    client
+}
+
+#[track_caller]
+fn part(client: &mut Wire) {
+    client.expect_close(1012);
+    client.send(Frame::client(CLOSE, Frame::close_payload(1012, "")).bytes());
+    client.expect_end();
+}
+
+/// As Kubernetes does with a sidecar: `preStop` drains and waits, the app stops, and SIGTERM comes last.
+#[test]
+fn prestop_waits_for_the_last_session_and_sigterm_ends_at_once() {
+    let app = App::echo();
+    let mut sidecar = Sidecar::before(app.addr()).http().flag("--drain-window", "500ms").start();
+    let admin = sidecar.addr("admin");
+    let mut clients: Vec<Wire> = (0..6).map(|_| open(&sidecar)).collect();
+    let waiting = thread::spawn(move || drain(admin, &[]));
+    clients.iter_mut().skip(1).for_each(part);
+    sidecar.wait_log("one that is left", |line| line["message"] == "session ended");
+    assert!(!waiting.is_finished(), "a session is left");
+    part(&mut clients[0]);
+    let said = waiting.join().expect("no panic").expect(0).stderr;
+    assert!(said.contains("of 6 sessions left") && said.contains("0 of 6 sessions left"), "{said}");
+    assert!(sidecar.is_running());
+    sidecar.admin_json("GET", "/ready", 503);
+    // Once more is no new drain, and has nothing to wait for.
+    drain(admin, &["--window", "1h"]).expect(0);
+    sidecar.terminate();
+    assert_eq!(sidecar.wait_exit().code(), Some(0));
+    assert_eq!(sidecar.log().iter().filter(|line| line.contains("drain begins")).count(), 1);
+}
+
+#[test]
+fn it_gives_up_in_time_or_does_not_wait() {
+    let app = App::echo();
+    let sidecar = Sidecar::before(app.addr()).http().start();
+    let admin = sidecar.addr("admin");
+    let mut client = open(&sidecar);
+    drain(admin, &["--window", "off", "--no-wait"]).expect(0);
+    let said = drain(admin, &["--timeout", "300ms"]).expect(EXIT_FAILURE).stderr;
+    assert!(said.contains("gave up") && said.contains("1 sessions left"), "{said}");
+    client.echo("left alone");
+}
+
+#[test]
+fn a_sidecar_that_is_not_there_or_goes_away_is_a_failure() {
+    let nobody = outrigger_tests::app::Reserved::new();
+    let said = drain(nobody.addr(), &[]).expect(EXIT_FAILURE).stderr;
+    assert!(said.contains("no sidecar answers") && said.contains("--admin"), "{said}");
+    let app = App::ok();
+    let said = drain(app.addr(), &[]).expect(EXIT_FAILURE).stderr;
+    assert!(said.contains("no admin API"), "{said}");
+
+    let app = App::echo();
+    let mut sidecar = Sidecar::before(app.addr()).http().start();
+    let admin = sidecar.addr("admin");
+    let _client = open(&sidecar);
+    let waiting = thread::spawn(move || drain(admin, &["--window", "off"]));
+    sidecar.wait_log("the drain", |line| line["message"] == "drain begins");
+    sidecar.signal(rustix::process::Signal::KILL);
+    sidecar.wait_exit();
+    let said = waiting.join().expect("no panic").expect(EXIT_FAILURE).stderr;
+    assert!(said.contains("answers no more, with 1 sessions left"), "{said}");
+}
+
+#[test]
+fn it_finds_the_sidecar_where_the_sidecar_finds_its_settings() {
+    let app = App::echo();
+    let scratch = Scratch::new();
+    let token = scratch.write("token", "correct-horse-battery-staple");
+    let sidecar = Sidecar::before(app.addr()).http().flag("--admin-token-file", &token).start();
+    let port = sidecar.addr("admin").port();
+    // Everything in the file is the sidecar's business, but these two.
+    let file = scratch.write(
+        "o.toml",
+        &format!("admin = \"0.0.0.0:{port}\"\nadmin_token_file = \"{token}\"\nupstream = \"localhost:3000\"\n"),
+    );
+    run(command().args(["drain", "--config", &file])).expect(0);
+    run(command().arg("drain").env("OUTRIGGER_ADMIN", format!("[::ffff:127.0.0.1]:{port}"))).expect(0);
+    let wrong = scratch.write("wrong", "another-token-altogether");
+    let said = run(command().args(["drain", "--config", &file, "--admin-token-file", &wrong])).expect(EXIT_FAILURE);
+    assert!(said.stderr.contains("refuses to drain (401") && said.stderr.contains("not the token"), "{said:?}");
+}
+
+#[test]
+fn wrong_usage_is_2() {
+    for (words, says) in [
+        (&["--admin", "off"][..], "admin is off"),
+        (&["--admin", "127.0.0.1:0"], "port 0"),
+        (&["--admin", "nonsense"], "not an IP address with a port"),
+        (&["--window", "soon"], "--window"),
+        (&["--window", "2h"], "from 0s to 1h"),
+        (&["--timeout", "off"], "--timeout"),
+        (&["--upstream", "app:80"], "unexpected argument"),
+    ] {
+        let said = run(command().arg("drain").args(words)).expect(EXIT_USAGE);
+        assert!(said.stderr.contains(says), "{says:?} expected in {}", said.stderr);
+    }
+}
