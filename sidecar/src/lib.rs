@@ -14,6 +14,7 @@ pub mod files;
 pub mod handover;
 pub mod http;
 pub mod inherit;
+pub mod inject;
 pub mod lifecycle;
 mod listen;
 pub mod net;
