@@ -16,6 +16,7 @@ pub mod inherit;
 pub mod lifecycle;
 mod listen;
 pub mod net;
+mod rebalance;
 pub mod registry;
 pub mod reload;
 pub mod server;

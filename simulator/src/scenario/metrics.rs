@@ -50,7 +50,7 @@ pub enum Parts {
 }
 
 /// Why sessions end, as the sidecar tells it (`outrigger_shared::close::Cause`), without the side.
-pub const CAUSES: [&str; 16] = [
+pub const CAUSES: [&str; 17] = [
     "close",
     "idle",
     "keepalive_lost",
@@ -67,6 +67,7 @@ pub const CAUSES: [&str; 16] = [
     "eof",
     "shutdown",
     "operator",
+    "rebalance",
 ];
 
 /// The metric of this name, without what comes after a dot.
