@@ -6,7 +6,7 @@ use clap::builder::{PossibleValue, ValueHint};
 use clap::{Arg, ArgAction, Command, ValueEnum, value_parser};
 use clap_complete::Shell;
 
-use super::{compare, new};
+use super::{advise, compare, new};
 use crate::backend::Backend;
 use crate::report::Shard;
 
@@ -31,6 +31,12 @@ Examples:
       The fewest faults with which it still fails, as a scenario of its own.
 
 Exit codes: 0 all holds, 1 an expectation or an invariant does not, 2 wrong flags or scenarios.";
+
+const ADVISE_EXAMPLE: &str = "\
+Example:
+  outrigger-sim advise --hops home-nat,tencent-clb=15m --config outrigger.toml
+
+Exit codes: 0 nothing is cut, 1 something is, 2 wrong flags or configuration.";
 
 const NEW_EXAMPLES: &str = "\
 Examples:
@@ -132,8 +138,23 @@ pub(super) fn command() -> Command {
 }
 
 /// What is done with reports and scenarios besides running them.
-fn of_reports() -> [Command; 3] {
+fn of_reports() -> [Command; 4] {
     [
+        Command::new("advise")
+            .about("What the boxes in front will cut with a configuration, when, and which lines to change")
+            .after_help(ADVISE_EXAMPLE)
+            .args([
+                Arg::new("hops")
+                    .long("hops")
+                    .value_name("HOP[=IDLE],…")
+                    .required(true)
+                    .value_delimiter(',')
+                    .value_parser(advise::hop)
+                    .help("Products on the way, the nearest to the client first; with an idle limit if it was changed"),
+                path("config").long("config").required(true).help("The sidecar's configuration"),
+                jobs(),
+                no_progress(),
+            ]),
         Command::new("merge").about("Join the reports of all parts of a sharded run").args([
             path("reports").value_name("FILE|DIR").num_args(1..).required(true).help("What `--report` wrote"),
             json(),

@@ -1,5 +1,6 @@
 //! The command line of `outrigger-sim`.
 
+mod advise;
 mod command;
 mod compare;
 mod files;
@@ -67,6 +68,7 @@ pub fn main(
         Some(("merge", matches)) => merge::merge(matches, screen, out, err),
         Some(("compare", matches)) => compare::run(matches, out, err),
         Some(("new", matches)) => new::new(matches, screen, out, err),
+        Some(("advise", matches)) => advise::advise(matches, screen, out, err),
         Some(("list", matches)) => list(matches, out, err),
         Some(("check", matches)) => check(matches, out, err),
         Some(("verify", matches)) => history::verify(matches, screen, out, err),

@@ -2,6 +2,7 @@
 //! is `report.json`; everything that people look at is made from that, so that parts of a sweep that ran on many
 //! machines can be [joined](mod@merge) and looked at as one.
 
+pub mod advice;
 pub mod breakeven;
 mod broken;
 mod build;

@@ -36,6 +36,7 @@ mod reference;
 mod resolve;
 mod schedule;
 mod schema;
+mod shipped;
 mod source;
 mod starter;
 mod sweep;
@@ -51,6 +52,7 @@ pub use self::model::*;
 pub use self::reference::reference;
 pub use self::schedule::schedule;
 pub use self::schema::schema;
+pub use self::shipped::{Setting, Shipped, shipped};
 use self::source::Source;
 pub use self::starter::{Answers, Family, starter};
 pub use self::write::write;
@@ -95,6 +97,11 @@ pub fn variants(scenario: &Scenario) -> Vec<(String, Scenario)> {
         (label, Scenario { sweeps: Vec::new(), ..variant })
     };
     sweep::cells(&scenario.source, &scenario.sweeps).into_iter().map(resolved).collect()
+}
+
+/// Products on the way that a scenario knows by name.
+pub fn presets() -> &'static [&'static str] {
+    keys::PRESETS
 }
 
 /// Adds findings that are in neither list yet.

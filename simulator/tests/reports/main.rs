@@ -1,5 +1,6 @@
 //! Reports of the built program: what is in them, and that parts make the same whole.
 
+mod advise;
 mod browser;
 #[path = "../common/mod.rs"]
 #[expect(dead_code, reason = "what is for tests that play scenarios themselves")]
