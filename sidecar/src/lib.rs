@@ -13,6 +13,7 @@ mod drive;
 pub mod handover;
 pub mod http;
 pub mod inherit;
+pub mod inject;
 pub mod lifecycle;
 mod listen;
 pub mod net;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use outrigger::cli::drain::Drain;
-use outrigger::cli::{self, Command};
+use outrigger::cli::{self, Command, Exit};
 use outrigger::config::{Config, Finding, Log, LogFormat, Shown};
 use outrigger::demo;
 use outrigger::descriptors::connections_that_fit;
@@ -33,13 +33,16 @@ fn main() -> ExitCode {
         Ok(Command::Run { config, warnings, shown }) => run(&config, &warnings, shown, source, files),
         Ok(Command::Demo(settings)) => demo(settings),
         Ok(Command::Drain(settings)) => drain(&settings),
-        Err(exit) => {
-            // Both streams as they are: a closed pipe on the other end is no reason to panic.
-            let _ = io::Write::write_all(&mut io::stdout(), exit.out.as_bytes());
-            let _ = io::Write::write_all(&mut io::stderr(), exit.err.as_bytes());
-            ExitCode::from(exit.code)
-        }
+        Ok(Command::Manifests(manifests)) => leave(&outrigger::inject::files::run(&manifests, &mut io::stdin())),
+        Err(exit) => leave(&exit),
     }
+}
+
+fn leave(exit: &Exit) -> ExitCode {
+    // Both streams as they are: a closed pipe on the other end is no reason to panic.
+    let _ = io::Write::write_all(&mut io::stdout(), exit.out.as_bytes());
+    let _ = io::Write::write_all(&mut io::stderr(), exit.err.as_bytes());
+    ExitCode::from(exit.code)
 }
 
 /// Why there is nothing to run, as the person reads it, and the exit code.

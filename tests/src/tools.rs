@@ -45,6 +45,16 @@ pub fn python(script: &str) -> Option<Command> {
     Some(command)
 }
 
+/// The same for a script that needs this package besides the first ones.
+pub fn python_package(script: &str, package: &str) -> Option<Command> {
+    let command = python(script)?;
+    let packages = std::fs::read_dir(folder().join(".venv/lib")).ok()?.filter_map(Result::ok);
+    if !packages.into_iter().any(|python| python.path().join("site-packages").join(package).is_dir()) {
+        return missing(&format!("{package} is not installed in tests/.venv"));
+    }
+    Some(command)
+}
+
 /// The same for curl, which fails on an HTTP error only when told to.
 pub fn curl() -> Option<Command> {
     let mut command = Command::new(on_path("curl").or_else(|| missing("curl is not installed"))?);

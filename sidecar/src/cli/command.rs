@@ -7,7 +7,7 @@ use clap::builder::ValueHint;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 
-use crate::config::{GROUPS, Key, all_keys};
+use crate::config::{ANNOTATION_PREFIX, GROUPS, Key, all_keys};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -44,6 +44,16 @@ Examples:
   outrigger config --config outrigger.toml
   outrigger config --reference > CONFIG.md
   outrigger config --schema > outrigger.schema.json";
+
+const INJECT_EXAMPLES: &str = "\
+Examples:
+  outrigger inject deploy.yaml | kubectl apply -f -
+  outrigger inject --set keepalive=20s --set tls-secret=chat-tls k8s/ > injected.yaml
+  helm template chat ./chart | outrigger inject - | kubectl apply -f -
+
+Manifests go to standard output, the report to standard error. Nothing is printed unless all of it could be done.
+Annotations outrigger.dev/... on a pod's template steer what it gets: docs/INJECT.md.
+Exit codes: 0 done (or so already), 1 it cannot be done, 2 wrong flags or text that is not a manifest.";
 
 const DRAIN_EXAMPLES: &str = "\
 Examples:
@@ -106,6 +116,39 @@ pub(super) fn command() -> Command {
                 .arg(switch("no-color", "Print without colours, as the variable NO_COLOR does")),
         )
         .subcommand(
+            Command::new("inject")
+                .about("Put the sidecar into Kubernetes manifests")
+                .after_help(INJECT_EXAMPLES)
+                .arg(manifests_arg())
+                .arg(
+                    Arg::new("image")
+                        .long("image")
+                        .value_name("IMAGE")
+                        .help("The sidecar's image")
+                        .default_value(concat!("outrigger:", env!("CARGO_PKG_VERSION"))),
+                )
+                .arg(switch(
+                    "legacy",
+                    "Add a plain container, for Kubernetes before 1.29, in place of a native sidecar",
+                ))
+                .arg(
+                    Arg::new("set")
+                        .long("set")
+                        .value_name("KEY=VALUE")
+                        .action(ArgAction::Append)
+                        .value_parser(key_and_value)
+                        .help("What outrigger.dev/KEY shall be for pods that don't say so themselves; repeat for more"),
+                ),
+        )
+        .subcommand(
+            Command::new("uninject")
+                .about("Take the sidecar out of manifests again, and restore what was before to the byte")
+                .after_help(
+                    "Example:\n  kubectl get deployment chat -o yaml | outrigger uninject - | kubectl apply -f -",
+                )
+                .arg(manifests_arg()),
+        )
+        .subcommand(
             Command::new("completions")
                 .about("Print a completion script")
                 .after_help("Example:\n  outrigger completions bash > /etc/bash_completion.d/outrigger")
@@ -117,6 +160,23 @@ pub(super) fn command() -> Command {
                 .after_help("Example:\n  outrigger man run > /usr/local/share/man/man1/outrigger-run.1")
                 .arg(Arg::new("command").value_name("COMMAND").help("The one to tell about, instead of all")),
         )
+}
+
+fn manifests_arg() -> Arg {
+    Arg::new("manifests")
+        .value_name("PATH")
+        .help("A file, a folder with .yaml, .yml and .json files, or - for standard input")
+        .required(true)
+        .num_args(1..)
+        .value_parser(value_parser!(PathBuf))
+        .value_hint(ValueHint::AnyPath)
+}
+
+/// `KEY=VALUE`, the key with or without the prefix of an annotation, with dashes or as in a file.
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("it takes KEY=VALUE, such as keepalive=20s")?;
+    let key = key.strip_prefix(ANNOTATION_PREFIX).unwrap_or(key);
+    Ok((key.replace('_', "-"), value.to_owned()))
 }
 
 /// The keys that were given as flags, by the name that was used, each value in order.

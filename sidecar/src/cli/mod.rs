@@ -30,6 +30,7 @@ use clap_complete::Shell;
 use self::drain::Drain;
 use crate::config::units::parse_duration;
 use crate::config::{self, Admin, Config, FILE_VARIABLE, FileSource, Finding, ReadFile, Report, Shown, Sources};
+use crate::inject;
 
 /// Exit code for wrong flags and wrong configuration; what goes wrong later is 1.
 pub const USAGE: u8 = 2;
@@ -48,6 +49,16 @@ pub enum Command {
     },
     Demo(Demo),
     Drain(Drain),
+    Manifests(Manifests),
+}
+
+/// What is to be done to Kubernetes manifests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifests {
+    /// `None` takes the sidecar out.
+    pub inject: Option<inject::Options>,
+    /// Files, folders, and `-` for standard input.
+    pub paths: Vec<PathBuf>,
 }
 
 /// The demo's settings.
@@ -83,6 +94,7 @@ pub fn parse(
         Some(("config", matches)) => Err(show_config(matches, env, read_file)),
         Some(("drain", matches)) => drain(matches, env, read_file),
         Some(("demo", matches)) => Ok(Command::Demo(demo(matches, &env))),
+        Some((name @ ("inject" | "uninject"), matches)) => Ok(Command::Manifests(manifests(name, matches))),
         Some(("completions", matches)) => Err(completions(matches)),
         Some(("man", matches)) => Err(man(matches)),
         _ => unreachable!("clap insists on one of the subcommands"),
@@ -114,7 +126,7 @@ fn check(matches: &ArgMatches, env: Vec<(String, String)>, read_file: ReadFile) 
         Ok(Command::Run { config, warnings, .. }) => {
             Exit { code: 0, out: summary(&config), err: Report { faults: Vec::new(), warnings }.to_string() }
         }
-        Ok(Command::Demo(_) | Command::Drain(_)) => unreachable!("run gives Run"),
+        Ok(Command::Demo(_) | Command::Drain(_) | Command::Manifests(_)) => unreachable!("run gives Run"),
         Err(exit) => exit,
     }
 }
@@ -184,6 +196,16 @@ fn demo(matches: &ArgMatches, env: &[(String, String)]) -> Demo {
     let no_color =
         matches.get_flag("no-color") || env.iter().any(|(name, value)| name == "NO_COLOR" && !value.is_empty());
     Demo { http: addr("http"), https: addr("https"), color: !no_color }
+}
+
+fn manifests(name: &str, matches: &ArgMatches) -> Manifests {
+    let options = || inject::Options {
+        image: matches.get_one::<String>("image").expect("it has a default").clone(),
+        legacy: matches.get_flag("legacy"),
+        set: matches.get_many::<(String, String)>("set").into_iter().flatten().cloned().collect(),
+    };
+    let paths = matches.get_many::<PathBuf>("manifests").into_iter().flatten().cloned().collect();
+    Manifests { inject: (name == "inject").then(options), paths }
 }
 
 fn completions(matches: &ArgMatches) -> Exit {

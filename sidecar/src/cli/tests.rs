@@ -219,7 +219,7 @@ fn help_and_version_go_to_standard_output() {
 fn wrong_usage_is_2() {
     for (line, part) in [
         ("", "Usage: outrigger <COMMAND>"),
-        ("runn", "a similar subcommand exists: 'run'"),
+        ("runn", "similar subcommands exist: 'uninject', 'run'"),
         ("run --upstrem app:80", "a similar argument exists: '--upstream'"),
         ("run --upstream", "a value is required"),
         ("check good.toml --config good.toml", "cannot be used with"),

@@ -7,6 +7,9 @@ use super::units::{show_duration, show_size};
 /// Prefix of every environment variable.
 pub(crate) const VARIABLE_PREFIX: &str = "OUTRIGGER_";
 
+/// Prefix of every annotation on a pod.
+pub(crate) const ANNOTATION_PREFIX: &str = "outrigger.dev/";
+
 /// One key: everything that is said about it anywhere comes from here.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Key {
@@ -150,6 +153,10 @@ impl Key {
         flag(self.name)
     }
 
+    pub(crate) fn annotation(&self) -> String {
+        annotation(self.name)
+    }
+
     /// The default as people read it.
     pub(crate) fn default_text(&self) -> String {
         match self.default {
@@ -177,6 +184,11 @@ impl Key {
 /// The flag of a key or alias.
 pub(crate) fn flag(name: &str) -> String {
     format!("--{}", name.replace('_', "-"))
+}
+
+/// The annotation of a key or alias.
+pub(crate) fn annotation(name: &str) -> String {
+    format!("{ANNOTATION_PREFIX}{}", name.replace('_', "-"))
 }
 
 /// The environment variable of a key or alias.

@@ -34,7 +34,7 @@ use toml::de::DeTable;
 
 pub(crate) use self::file::read_text;
 pub use self::file::{parse_toml, plain_text};
-pub(crate) use self::key::Key;
+pub(crate) use self::key::{ANNOTATION_PREFIX, Key};
 pub(crate) use self::keys::{GROUPS, all as all_keys};
 pub use self::print::{Shown, Value, effective, shown, toml};
 use self::reader::Reader;
@@ -88,6 +88,18 @@ pub fn resolve_table(
     let mut report = Report::default();
     let settings = Settings::read_table(sources, table, &mut report);
     resolve_settings(&settings, read_file, report)
+}
+
+/// Resolves what the annotations of a pod say, over the variables that its container gets anyway. Names are those of keys
+/// without the prefix, with dashes; `others` are known ones that are no keys, to guess at.
+pub(crate) fn resolve_annotations(
+    annotations: &[(String, String)],
+    variables: &[(String, String)],
+    others: &[&str],
+) -> Result<(Config, Vec<Finding>), Report> {
+    let mut report = Report::default();
+    let settings = Settings::read_annotations(annotations, variables, others, &mut report);
+    resolve_settings(&settings, None, report)
 }
 
 /// The admin API alone, for whoever wants to talk to it: what else is wrong in the sources is the sidecar's to say.

@@ -89,6 +89,7 @@ fn origin(place: &Place) -> String {
         Place::File { .. } => place.to_string(),
         Place::Variable(name) => format!("the variable {name}"),
         Place::Flag(name) => format!("the flag {name}"),
+        Place::Annotation(name) => format!("the annotation {name}"),
         Place::Unset(_) => DEFAULT.to_owned(),
     }
 }

@@ -13,6 +13,8 @@ pub enum Place {
     Variable(String),
     /// A flag, with its dashes.
     Flag(String),
+    /// An annotation of a pod, with its prefix.
+    Annotation(String),
     /// Nowhere: the key is missing, or its default is at fault together with another key.
     Unset(&'static str),
 }
@@ -21,7 +23,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { name, line, column } => write!(f, "{name}:{line}:{column}"),
-            Self::Variable(name) | Self::Flag(name) => f.write_str(name),
+            Self::Variable(name) | Self::Flag(name) | Self::Annotation(name) => f.write_str(name),
             Self::Unset(key) => f.write_str(key),
         }
     }
@@ -35,6 +37,7 @@ impl Place {
             Self::File { .. } => format!("{} = {quoted}", key.name),
             Self::Variable(_) => format!("{}={value}", key.variable()),
             Self::Flag(_) => format!("{} {}", key.flag(), shell_word(value)),
+            Self::Annotation(_) => format!("{}: {value:?}", key.annotation()),
             Self::Unset(_) => {
                 let (flag, variable) = (key.flag(), key.variable());
                 format!("{flag} {}, {variable}={value} or, in the file, {} = {quoted}", shell_word(value), key.name)
@@ -92,7 +95,7 @@ impl Report {
         for findings in [&mut self.faults, &mut self.warnings] {
             findings.sort_by_key(|finding| match &finding.place {
                 Place::File { line, column, .. } => (0, *line, *column),
-                Place::Variable(_) => (1, 0, 0),
+                Place::Variable(_) | Place::Annotation(_) => (1, 0, 0),
                 Place::Flag(_) => (2, 0, 0),
                 Place::Unset(_) => (3, 0, 0),
             });

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use toml::de::DeTable;
 
-use super::key::{Key, VARIABLE_PREFIX, flag, variable};
+use super::key::{ANNOTATION_PREFIX, Key, VARIABLE_PREFIX, annotation, flag, variable};
 use super::report::{Place, Report, did_you_mean};
 use super::{Sources, file, keys};
 
@@ -70,6 +70,34 @@ impl Settings {
         }
         settings.read_environment(&sources.env, report);
         settings.read_flags(&sources.flags, report);
+        settings
+    }
+
+    /// Reads what a pod's annotations say, over the variables that its container gets anyway. Names are without the
+    /// prefix; `others` are known ones that are no keys.
+    pub(crate) fn read_annotations(
+        annotations: &[(String, String)],
+        variables: &[(String, String)],
+        others: &[&str],
+        report: &mut Report,
+    ) -> Self {
+        let mut settings = Self::default();
+        let others: Vec<_> = others.iter().map(|other| other.replace('-', "_")).collect();
+        settings.read_environment(variables, report);
+        for (name, value) in annotations {
+            let place = Place::Annotation(format!("{ANNOTATION_PREFIX}{name}"));
+            match keys::find(&name.replace('-', "_")) {
+                Some(key) if !name.contains('_') => {
+                    let given = if key.list { split_list(value, &place) } else { Given::single(value, place) };
+                    settings.put(Layer::Flags, key, given, report);
+                }
+                _ => {
+                    let names = keys::all().flat_map(Key::names).map(|name: &str| name);
+                    let candidates = names.chain(others.iter().map(String::as_str));
+                    unknown(&place, name, candidates, annotation, report);
+                }
+            }
+        }
         settings
     }
 

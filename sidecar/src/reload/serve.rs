@@ -63,7 +63,7 @@ impl<N: Net> Reloader<N> {
         self.files = reading.files;
         let (config, warnings, shown) = match reading.command {
             Ok(Command::Run { config, warnings, shown }) => (config, warnings, shown),
-            Ok(Command::Demo(_) | Command::Drain(_)) => return Err(Refused::NoSource),
+            Ok(Command::Demo(_) | Command::Drain(_) | Command::Manifests(_)) => return Err(Refused::NoSource),
             Err(exit) => return Err(Refused::Faulty(exit.err.trim_end().to_owned())),
         };
         let faulty = |error: &dyn std::error::Error| Refused::Faulty(error.to_string());
