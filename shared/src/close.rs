@@ -134,6 +134,8 @@ pub enum Cause {
     Shutdown,
     /// Somebody who may do so asked for the end of this very session.
     Operator,
+    /// New sessions go to another upstream, nearer than the one that this is at.
+    Rebalance,
 }
 
 impl Cause {
@@ -156,6 +158,7 @@ impl Cause {
             Self::Eof => "eof",
             Self::Shutdown => "shutdown",
             Self::Operator => "operator",
+            Self::Rebalance => "rebalance",
         }
     }
 
@@ -171,9 +174,14 @@ impl Cause {
             | Self::Gone(side)
             | Self::Reset(side)
             | Self::Stalled(side) => Some(side),
-            Self::Close | Self::Idle | Self::Lifetime | Self::Drain | Self::Eof | Self::Shutdown | Self::Operator => {
-                None
-            }
+            Self::Close
+            | Self::Idle
+            | Self::Lifetime
+            | Self::Drain
+            | Self::Eof
+            | Self::Shutdown
+            | Self::Operator
+            | Self::Rebalance => None,
         }
     }
 }
@@ -198,6 +206,7 @@ impl fmt::Display for Cause {
             Self::Eof => f.write_str("both sides finished"),
             Self::Shutdown => f.write_str("shutting down"),
             Self::Operator => f.write_str("closed by an operator"),
+            Self::Rebalance => f.write_str("moving to a nearer upstream"),
         }
     }
 }

@@ -276,7 +276,7 @@ impl Relay {
 
     /// Ends the session in order: a Close to the client, and to the app when the client has answered. Waits for a quiet
     /// moment (messages complete both ways, no bytes for a short while), but not beyond `quiet_until`.
-    /// `cause` is `Drain`, `Lifetime`, `Shutdown` or `Operator`.
+    /// `cause` is `Drain`, `Lifetime`, `Shutdown`, `Operator` or `Rebalance`.
     pub fn close(
         &mut self,
         cause: Cause,

@@ -1,6 +1,7 @@
 //! What can be asked of a running sidecar as a whole: to take a new configuration, to stop, or to leave its place to
 //! another process.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::http::Proxy;
 use crate::lifecycle::{Lifecycle, Stage};
 use crate::listen::Places;
 use crate::net::Net;
+use crate::rebalance;
 use crate::registry::Closing;
 use crate::reload::{ReloadError, Reloads, needs_restart};
 use crate::settings::{Settings, SettingsError};
@@ -39,6 +41,8 @@ pub struct Control<N: Net> {
     /// The configuration in force as people read it.
     shown: ArcSwap<Vec<Shown>>,
     log: OnceLock<Level>,
+    /// Whether somebody brings sessions to nearer upstreams where the configuration wants it.
+    rebalances: AtomicBool,
 }
 
 /// What the sidecar was started with, and goes on with until it ends.
@@ -61,6 +65,7 @@ impl<N: Net> Control<N> {
             drain: std::sync::Mutex::default(),
             shown: ArcSwap::default(),
             log: OnceLock::new(),
+            rebalances: AtomicBool::new(false),
         })
     }
 
@@ -134,9 +139,19 @@ impl<N: Net> Control<N> {
             return Err(ReloadError::Stopping);
         }
         self.proxy.put_into_force(settings);
+        if config.choice.rebalance.is_some() {
+            self.rebalance();
+        }
         self.places.resize(config.max_connections.unwrap_or(self.start.max_connections));
         *in_force = config.clone();
         Ok(needs_restart(&self.start.config, config))
+    }
+
+    /// Sees to it that sessions are brought to nearer upstreams, from the first time that the configuration wants it.
+    pub(crate) fn rebalance(&self) {
+        if !self.rebalances.swap(true, Ordering::Relaxed) {
+            self.net().spawn(rebalance::run(Arc::downgrade(&self.proxy)));
+        }
     }
 
     fn out_of_date(&self, tls: &ServerSide, known: Option<&ServerSide>) -> Option<LoadError> {

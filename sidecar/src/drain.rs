@@ -203,7 +203,7 @@ impl Drain {
 }
 
 /// Each item in a place of its own choosing by chance, with another bit of chance for its moment.
-fn shuffled(ids: Vec<u64>, seed: u64) -> Vec<(u64, u64)> {
+pub(crate) fn shuffled(ids: Vec<u64>, seed: u64) -> Vec<(u64, u64)> {
     let mut chance = Entropy(seed);
     let mut keyed: Vec<(u64, u64, u64)> = ids.into_iter().map(|id| (chance.next(), id, chance.next())).collect();
     keyed.sort_unstable();
@@ -212,7 +212,7 @@ fn shuffled(ids: Vec<u64>, seed: u64) -> Vec<(u64, u64)> {
 
 /// Where in its share of the window a session gets its Close: in the middle, moved by up to half of `jitter_percent`
 /// of the share.
-fn shift(share: Duration, jitter_percent: u8, chance: u64) -> Duration {
+pub(crate) fn shift(share: Duration, jitter_percent: u8, chance: u64) -> Duration {
     let jitter = f64::from(jitter_percent.min(100)) / 100.0;
     let spread = f64::from(u32::try_from(chance >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX);
     share.mul_f64((1.0 - jitter) / 2.0 + jitter * spread)

@@ -18,6 +18,7 @@ pub mod inject;
 pub mod lifecycle;
 mod listen;
 pub mod net;
+mod rebalance;
 pub mod registry;
 pub mod reload;
 pub mod server;

@@ -35,7 +35,7 @@ pub type Ended = BTreeMap<&'static str, u64>;
 /// An orderly end that is asked of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closing {
-    /// `Drain`, `Shutdown` or `Operator`.
+    /// `Drain`, `Shutdown`, `Operator` or `Rebalance`.
     pub cause: Cause,
     pub code: CloseCode,
     /// It waits no longer than this for a quiet moment; `None` does not wait.

@@ -170,6 +170,9 @@ impl<N: Net> Server<N> {
             tracing::info!(scheme = scheme.as_str(), %addr, "listening");
         }
         let lifecycle = Arc::clone(self.lifecycle());
+        if self.proxy.settings().rebalance.is_some() {
+            self.control.rebalance();
+        }
         for bound in self.bound {
             let listening = lifecycle.listen();
             self.proxy.net().spawn(listen::accept(bound, Arc::clone(&self.proxy), self.places.clone(), listening));

@@ -65,6 +65,8 @@ pub struct Settings<N> {
     pub(crate) shutdown_grace: Duration,
     pub(crate) shutdown_code: CloseCode,
     pub(crate) drain: drain::Plan,
+    /// Over how long sessions are brought to nearer upstreams; `None` leaves them where they are.
+    pub(crate) rebalance: Option<Duration>,
 }
 
 impl<N: Net> Settings<N> {
@@ -101,6 +103,7 @@ impl<N: Net> Settings<N> {
                 quiet: config.drain.quiet,
                 code: CloseCode(codes.drain),
             },
+            rebalance: config.choice.rebalance,
         })
     }
 }

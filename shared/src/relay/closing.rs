@@ -279,6 +279,7 @@ impl Relay {
             | Cause::Drain
             | Cause::Shutdown
             | Cause::Operator
+            | Cause::Rebalance
             | Cause::Eof => match &self.phase {
                 Phase::Closing(closing) => closing.code,
                 Phase::Open | Phase::Ended(_) => CloseCode::GOING_AWAY,

@@ -124,6 +124,15 @@ const CHOICE: &[Key] = &[
     ),
     Key::new("upstream_backoff_max", time(100 * MS, H), "30s", "The longest that becomes of it."),
     Key::new(
+        "rebalance",
+        time(S, D),
+        "off",
+        "Time over which sessions are closed with 1012 that are not at the nearest upstream that is well, once it has been \
+         that for 30 s: one by one, each at a quiet moment (`drain_quiet`), so that their clients come back to it.",
+    )
+    .words(OFF)
+    .example("5m"),
+    Key::new(
         "upstream_dial_rate",
         Kind::Count { from: 1, to: 100_000 },
         "off",

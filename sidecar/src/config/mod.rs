@@ -282,6 +282,8 @@ pub struct Choice {
     pub backoff_max: Duration,
     /// `None` lets all dials begin at once. It holds for a single upstream, too.
     pub pace: Option<Pace>,
+    /// Over how long sessions are brought to where new ones go; `None` leaves them where they are.
+    pub rebalance: Option<Duration>,
 }
 
 /// How upstreams are checked.

@@ -107,6 +107,11 @@ impl Board {
         self.with(|chooser, now| chooser.checked(attempt, seen, now));
     }
 
+    /// The upstreams whose sessions could be where new ones go, for so long by now.
+    pub(super) fn strays(&self, settled: Duration) -> Vec<PeerId> {
+        self.with(|chooser, now| chooser.strays(settled, now))
+    }
+
     pub(super) fn snapshot(&self) -> Vec<Snapshot> {
         let now = self.now();
         let shown = |view: View| Snapshot {

@@ -200,6 +200,15 @@ impl<N: Net> Upstream<N> {
         self.peers.iter().any(|peer| peer.dialer.target == *target)
     }
 
+    /// The names of upstreams whose sessions could be where new ones go, for so long by now.
+    pub(crate) fn strays(&self, settled: Duration) -> Vec<Arc<str>> {
+        if self.peers.len() == 1 {
+            return Vec::new();
+        }
+        let strays = self.board.strays(settled);
+        self.peers.iter().filter(|peer| strays.contains(&peer.id)).map(|peer| Arc::clone(&peer.name)).collect()
+    }
+
     /// How many upgrades wait for the app now.
     pub fn held(&self) -> usize {
         self.hold.as_ref().map_or(0, Hold::held)

@@ -1,6 +1,7 @@
 //! Which set of upstreams a request is for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::board::Board;
 use super::{Held, Shown, Snapshot, Upstream};
@@ -58,6 +59,11 @@ impl<N: Net> Routes<N> {
             [(_, only)] => only.name(),
             _ => "any",
         }
+    }
+
+    /// The names of upstreams whose sessions could be where new ones go, for so long by now.
+    pub(crate) fn strays(&self, settled: Duration) -> Vec<Arc<str>> {
+        self.sets.iter().flat_map(|(_, upstream)| upstream.strays(settled)).collect()
     }
 
     /// How many upgrades wait for an app now.

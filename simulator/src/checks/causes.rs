@@ -77,6 +77,11 @@ fn untrue(case: &Case, session: &SidecarSession, ended: &Ended) -> Option<&'stat
             (!told).then_some("the sidecar was not told to stop")
         }
         Cause::Operator => Some("no operator is there"),
+        Cause::Rebalance => {
+            let sidecar = &case.scenario.sidecars[session.sidecar];
+            let asked = sidecar.config.choice.rebalance.is_some() && sidecar.apps.len() > 1;
+            (!asked).then_some("the sidecar was not told to rebalance, or has one app")
+        }
         Cause::Stalled(side) => {
             let excuse = troubled(side) || is_slow(case, session, side);
             (!excuse).then_some("everybody was reading")

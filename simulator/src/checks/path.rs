@@ -111,7 +111,9 @@ impl<'a> Case<'a> {
     }
 
     fn app(&self, session: &SidecarSession) -> AppId {
-        self.scenario.sidecars[session.sidecar].app
+        let apps = &self.scenario.sidecars[session.sidecar].apps;
+        let is_its = |app: &&AppId| session.upstream.as_deref() == Some(&*self.scenario.apps[app.0].name);
+        *apps.iter().find(is_its).unwrap_or(&apps[0])
     }
 
     fn is_sidecar(&self, peer: Peer, sidecar: SidecarId) -> bool {

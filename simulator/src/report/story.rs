@@ -126,7 +126,7 @@ impl Lanes {
             groups.push(who.group);
         }
         let clients = drawn.iter().enumerate().map(|(place, client)| (*client, first + place)).collect();
-        let apps = scenario.sidecars.iter().map(|sidecar| sidecar.app).collect();
+        let apps = scenario.sidecars.iter().map(|sidecar| sidecar.apps[0]).collect();
         let homes = scenario.clients.iter().map(|group| group.targets[0].0).collect();
         Self { all, sidecars: scenario.apps.len(), apps, homes, clients, groups, regions }
     }

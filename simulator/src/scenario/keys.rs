@@ -152,11 +152,19 @@ pub(super) static APPS: Section = Section {
 pub(super) static SIDECARS: Section = Section {
     name: "sidecars",
     shape: Shape::List,
-    about: "Sidecars, each in front of one app. They run the real code with the real configuration. At least one.",
+    about: "Sidecars, each in front of an app, or of several that stand in for each other. They run the real code with the real configuration. At least one.",
     keys: &[
         Key::required("name", NAME, "\"edge\"", "No other app, sidecar, group of clients or region has it."),
-        Key::unset("upstream", APP, "the only app", "\"feed\"", "The app behind it; needed when there are several."),
-        Key::unset("region", REGION, "where its app is", "\"hk\"", "Where it is."),
+        Key::unset(
+            "upstream",
+            APP,
+            "the only app",
+            "\"feed\"",
+            "The app behind it; needed when there are several. Of a list it chooses as its own `upstream` says: each app is an \
+             upstream of that name in the region of that name.",
+        )
+        .list(),
+        Key::unset("region", REGION, "where its first app is", "\"hk\"", "Where it is."),
         Key::unset(
             "config",
             Kind::Config,

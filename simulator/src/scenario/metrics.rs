@@ -50,7 +50,7 @@ pub enum Parts {
 }
 
 /// Why sessions end, as the sidecar tells it (`outrigger_shared::close::Cause`), without the side.
-pub const CAUSES: [&str; 16] = [
+pub const CAUSES: [&str; 17] = [
     "close",
     "idle",
     "keepalive_lost",
@@ -67,6 +67,7 @@ pub const CAUSES: [&str; 16] = [
     "eof",
     "shutdown",
     "operator",
+    "rebalance",
 ];
 
 /// The metric of this name, without what comes after a dot.
@@ -79,7 +80,7 @@ const fn metric(name: &'static str, unit: Unit, about: &'static str) -> Metric {
 }
 
 /// All metrics, in the order of the reference.
-pub static METRICS: [Metric; 37] = [
+pub static METRICS: [Metric; 40] = [
     metric("requests", Unit::Count, "HTTP requests that clients sent, upgrades included."),
     metric("failed_requests", Unit::Count, "Requests without an answer, or with a status of 400 and above."),
     metric("connections", Unit::Count, "TCP connections that clients opened."),
@@ -123,6 +124,17 @@ pub static METRICS: [Metric; 37] = [
     ),
     metric("time_to_recover_p99", Unit::Time, "The same: 99 of 100 are faster."),
     metric("time_to_recover_max", Unit::Time, "The same: the slowest."),
+    metric(
+        "app_peak_per_s",
+        Unit::PerSecond,
+        "Most sessions that one app of a sidecar with several got within one second.",
+    ),
+    metric(
+        "upstream_moves",
+        Unit::Count,
+        "Times that new connections of any sidecar went to another region than before.",
+    ),
+    metric("upstream_ejections", Unit::Count, "Times that any sidecar ejected an app."),
     metric("close_1006", Unit::Count, "Ends that a client saw without any Close frame."),
     metric("hop_cuts", Unit::Count, "Connections that a hop cut."),
     Metric {

@@ -97,7 +97,10 @@ fn pair(scenario: &Scenario, stream: &mut Stream) -> (Peer, Peer) {
         pairs.extend((a + 1..regions).map(|b| (Peer::Region(RegionId(a)), Peer::Region(RegionId(b)))));
     }
     let sidecars = scenario.sidecars.iter().enumerate();
-    pairs.extend(sidecars.map(|(i, sidecar)| (Peer::Sidecar(SidecarId(i)), Peer::App(sidecar.app))));
+    pairs.extend(sidecars.flat_map(|(i, sidecar)| {
+        let apps = sidecar.apps.iter().copied();
+        apps.map(move |app| (Peer::Sidecar(SidecarId(i)), Peer::App(app)))
+    }));
     for (i, group) in scenario.clients.iter().enumerate() {
         pairs.extend(group.targets.iter().map(|target| (Peer::Clients(GroupId(i)), Peer::Sidecar(*target))));
     }

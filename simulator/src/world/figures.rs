@@ -203,6 +203,7 @@ impl Sheet<'_> {
         self.put("close_1006", without_close as u64);
         self.put("reconnect_peak_per_s", reopened.values().max().copied().unwrap_or(0));
         self.percentiles("time_to_recover", &recover);
+        self.upstreams();
         let mut causes: BTreeMap<&str, u64> = CAUSES.iter().map(|cause| (*cause, 0)).collect();
         for session in
             self.evidence.sidecar_sessions.iter().filter(|session| self.record.is_in(self.group, session.client))
@@ -214,6 +215,19 @@ impl Sheet<'_> {
         for (cause, count) in causes {
             self.put(&format!("ended_by_cause.{cause}"), count);
         }
+    }
+
+    /// How sidecars used several apps.
+    fn upstreams(&mut self) {
+        let mut opened: BTreeMap<(&str, u64), u64> = BTreeMap::new();
+        let sessions = self.evidence.sidecar_sessions.iter();
+        for session in sessions.filter(|session| self.record.is_in(self.group, session.client)) {
+            let Some(app) = session.upstream.as_deref() else { continue };
+            *opened.entry((app, session.opened_us / SECOND_US)).or_default() += 1;
+        }
+        self.put("app_peak_per_s", opened.values().max().copied().unwrap_or(0));
+        self.put("upstream_moves", self.evidence.choices.moves);
+        self.put("upstream_ejections", self.evidence.choices.ejections);
     }
 
     fn spread(&mut self, name: &str, spread: &Spread) {

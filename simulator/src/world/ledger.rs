@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use outrigger::session::Who;
-use outrigger::telemetry;
+use outrigger::telemetry::{self, Notice};
+use outrigger_shared::choose::Change;
 use outrigger_shared::close::Side;
 use outrigger_shared::event::Event;
 use outrigger_shared::relay::Relay;
@@ -93,6 +94,7 @@ struct State {
     updates: Vec<(u64, usize)>,
     messages_up: BTreeMap<u32, u64>,
     problems: Vec<String>,
+    choices: Choices,
     staleness: Staleness,
     /// Only if it is to be drawn.
     heard: Option<Heard>,
@@ -111,7 +113,16 @@ pub(super) struct Evidence {
     pub(super) redials: Vec<Redial>,
     pub(super) clients: Vec<ClientCounts>,
     pub(super) problems: Vec<String>,
+    pub(super) choices: Choices,
     pub(super) staleness: Staleness,
+}
+
+/// What sidecars with several upstreams made of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Choices {
+    /// New connections went elsewhere than before.
+    pub(super) moves: u64,
+    pub(super) ejections: u64,
 }
 
 /// What one client got and gave.
@@ -269,6 +280,7 @@ impl Ledger {
                 redials: state.redials.clone(),
                 clients: (0..).zip(&state.clients).map(counts).collect(),
                 problems: state.problems.clone(),
+                choices: state.choices,
                 staleness: state.staleness.clone(),
             }
         })
@@ -529,7 +541,17 @@ impl telemetry::Observer for SidecarEar {
                 }
                 let fate = Fate::Open;
                 let passed = None;
-                state.sidecar_sessions.push(SidecarSession { sidecar, process, id, client, opened_us, passed, fate });
+                let upstream = who.upstream.clone();
+                state.sidecar_sessions.push(SidecarSession {
+                    sidecar,
+                    process,
+                    id,
+                    client,
+                    upstream,
+                    opened_us,
+                    passed,
+                    fate,
+                });
             });
         } else if let Some(gauge) = self.gauge(who.id) {
             self.ledger.gauges.event(gauge, event);
@@ -547,6 +569,24 @@ impl telemetry::Observer for SidecarEar {
             ),
             other => format!("session {session}: {other:?}"),
         };
+        self.ledger.world.log(&self.name, told);
+    }
+
+    fn notice(&self, notice: &Notice<'_>) {
+        let Notice::Upstream(change) = notice else { return };
+        let (moves, ejections, told) = match change {
+            // The first choice is no move.
+            Change::Moved { from: None, .. } => return,
+            Change::Moved { from: Some(from), to } => {
+                (1, 0, format!("new connections go to {}, not {}", to.region, from.region))
+            }
+            Change::Ejected { name, pause } => (0, 1, format!("{name} is ejected for {pause:?}")),
+            Change::Returned { name, away } => (0, 0, format!("{name} is back after {away:?}")),
+        };
+        self.ledger.with(|state| {
+            state.choices.moves += moves;
+            state.choices.ejections += ejections;
+        });
         self.ledger.world.log(&self.name, told);
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use outrigger_shared::close::End;
@@ -58,6 +59,8 @@ pub struct SidecarSession {
     pub process: u32,
     pub id: u64,
     pub client: SocketAddr,
+    /// Its app, where the sidecar has several.
+    pub upstream: Option<Arc<str>>,
     pub opened_us: u64,
     /// `None` where its sockets could not be told.
     pub passed: Option<Passed>,

@@ -50,7 +50,8 @@ pub(super) fn check_raw(reader: &mut Reader, listeners: &[Found<Listener>], upst
 }
 
 /// Keys that only mean something where there is a choice.
-const CHOICE_KEYS: [&str; 6] = [
+const CHOICE_KEYS: [&str; 7] = [
+    "rebalance",
     "upstream_check",
     "upstream_check_path",
     "upstream_check_interval",
@@ -66,6 +67,7 @@ pub(super) fn choice(reader: &mut Reader, upstreams: &[&Upstream]) -> Choice {
         backoff: reader.duration("upstream_backoff"),
         backoff_max: reader.duration("upstream_backoff_max"),
         pace: pace(reader),
+        rebalance: reader.duration_or_word("rebalance"),
     };
     if choice.backoff > choice.backoff_max {
         let place = reader.place("upstream_backoff");

@@ -36,6 +36,7 @@ const OTHER: &[(&str, &str)] = &[
     ("upstream_max_fails", "3"),
     ("upstream_backoff", "2s"),
     ("upstream_backoff_max", "1m"),
+    ("rebalance", "10m"),
     ("upstream_dial_rate", "50"),
     ("upstream_dial_queue", "7"),
     ("tls_cert", "b.crt"),

@@ -17,6 +17,7 @@ const RANGES: &[(&str, &str, &str, &str, &str)] = &[
     ("upstream_max_fails", "1", "100", "0", "101"),
     ("upstream_backoff", "100ms", "10m", "99ms", "600001ms"),
     ("upstream_backoff_max", "100ms", "1h", "99ms", "3600001ms"),
+    ("rebalance", "1s", "24h", "999ms", "86400001ms"),
     ("upstream_dial_rate", "1", "100000", "0", "100001"),
     ("upstream_dial_queue", "0", "100000", "-1", "100001"),
     ("upgrade_timeout", "1s", "120s", "999ms", "120001ms"),

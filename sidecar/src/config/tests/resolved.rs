@@ -34,6 +34,7 @@ fn defaults() {
         backoff: second,
         backoff_max: 30 * second,
         pace: None,
+        rebalance: None,
     };
     assert_eq!(config.choice, choice);
     assert_eq!(config.tls, None);

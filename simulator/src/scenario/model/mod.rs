@@ -131,8 +131,9 @@ pub struct App {
 pub struct Sidecar {
     pub name: String,
     pub region: RegionId,
-    pub app: AppId,
-    /// Resolved by `outrigger`'s own code. Its upstream is `http://NAME:80` with the app's name; where a listener
+    /// Never empty. Of several, each is an upstream by its own name.
+    pub apps: Vec<AppId>,
+    /// Resolved by `outrigger`'s own code. Its upstreams are `http://NAME:80` with the apps' names; where a listener
     /// needs a certificate, the paths are [`CERTIFICATE`] and [`CERTIFICATE_KEY`], which stand for the simulator's own.
     pub config: Config,
     /// Boxes between clients and this sidecar, the one nearest to the clients first.

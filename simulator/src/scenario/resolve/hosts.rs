@@ -46,16 +46,37 @@ pub(super) fn sidecars(
     mut before: BTreeMap<SidecarId, Vec<Hop>>,
 ) -> Vec<Option<Sidecar>> {
     let mut sidecar = |(i, fields): (usize, &Fields)| {
-        let upstream = only_app(fields, "upstream", names);
+        let upstreams = upstreams(fields, names);
         let own_region = names.one(fields, "region", region);
-        let config = configuration(fields, upstream.map_or("app", |app| names.name(Peer::App(app))));
-        let app = upstream?;
-        let region = own_region.or_else(|| Some(apps.get(app.0)?.as_ref()?.region))?;
+        let of_app = |app: &AppId| {
+            let region = apps.get(app.0)?.as_ref()?.region;
+            Some((names.name(Peer::App(*app)), names.name(Peer::Region(region))))
+        };
+        let config = configuration(fields, &upstreams.iter().filter_map(of_app).collect::<Vec<_>>());
+        let first = upstreams.first()?;
+        let region = own_region.or_else(|| Some(apps.get(first.0)?.as_ref()?.region))?;
         let hops = before.remove(&SidecarId(i)).unwrap_or_default();
         let name = names.name(Peer::Sidecar(SidecarId(i))).to_owned();
-        Some(Sidecar { name, region, app, config: config?, hops })
+        Some(Sidecar { name, region, apps: upstreams, config: config?, hops })
     };
     reading.list(&keys::SIDECARS).iter().enumerate().map(&mut sidecar).collect()
+}
+
+/// The apps behind a sidecar; empty with a fault.
+fn upstreams(fields: &Fields, names: &Names) -> Vec<AppId> {
+    let Some(written) = fields.many("upstream", values::text) else {
+        return only_app(fields, "upstream", names).into_iter().collect();
+    };
+    let mut apps = Vec::new();
+    for name in &written {
+        let Some(found) = names.resolve(fields, "upstream", name, app) else { continue };
+        if apps.contains(&found) {
+            let problem = format!("`{}` is in the list already", name.value);
+            fields.reading.fault(&name.place, problem, "name each app once");
+        }
+        apps.push(found);
+    }
+    apps
 }
 
 /// The app that a key names, or the only one.
@@ -119,7 +140,7 @@ fn hop(fields: &Fields) -> Hop {
 }
 
 /// Resolves the sidecar's own configuration by its own code; what it finds bears the places of this file.
-fn configuration(fields: &Fields, app: &str) -> Option<Config> {
+fn configuration(fields: &Fields, apps: &[(&str, &str)]) -> Option<Config> {
     let reading = fields.reading;
     let mut table = DeTable::default();
     let mut refused = false;
@@ -139,7 +160,7 @@ fn configuration(fields: &Fields, app: &str) -> Option<Config> {
             }
         }
     }
-    let sources = Sources { file: Some(reading.source.file()), env: Vec::new(), flags: own_settings(&table, app) };
+    let sources = Sources { file: Some(reading.source.file()), env: Vec::new(), flags: own_settings(&table, apps) };
     let ours = |finding: &config::Finding| matches!(finding.place, Place::File { .. });
     let (config, report) = match config::resolve_table(&sources, &table, None) {
         Ok((config, warnings)) => (Some(config), config::Report { faults: Vec::new(), warnings }),
@@ -162,9 +183,17 @@ pub(in crate::scenario) fn may_be_configured(key: &str) -> Result<(), &'static s
 }
 
 /// Settings that are the simulator's.
-fn own_settings(table: &DeTable<'static>, app: &str) -> Vec<(String, String)> {
+fn own_settings(table: &DeTable<'static>, apps: &[(&str, &str)]) -> Vec<(String, String)> {
     let flag = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let mut flags = vec![flag("upstream", &format!("http://{app}:{APP_PORT}"))];
+    let mut flags = match apps {
+        // With a fault in its name the app is called anything.
+        [] => vec![flag("upstream", &format!("http://app:{APP_PORT}"))],
+        [(app, _)] => vec![flag("upstream", &format!("http://{app}:{APP_PORT}"))],
+        several => {
+            let one = |(app, region): &(&str, &str)| format!("http://{app}:{APP_PORT};name={app};region={region}");
+            several.iter().map(|app| flag("upstream", &one(app))).collect()
+        }
+    };
     if entry(table, "admin").is_none() {
         // Nobody asks, and a listener that nobody needs is a packet that nobody can explain.
         flags.push(flag("admin", "off"));

@@ -236,7 +236,7 @@ const TABLE: &[(&str, &[&str])] = &[
     (
         "[expect]\nended_by_cause.idel = 0\n'close_1006.idle' = 3\nended_by_cause2 = 1\n",
         &[
-            "s.toml:10:16: `idel` is not a cause, as ended_by_cause needs after its dot; write ended_by_cause.idle, or another of `close`, `idle`, `keepalive_lost`, `lifetime`, `drain`, `message_too_big`, `too_many_fragments`, `frame_too_big`, `rate_exceeded`, `protocol`, `gone`, `reset`, `stalled`, `eof`, `shutdown` and `operator`",
+            "s.toml:10:16: `idel` is not a cause, as ended_by_cause needs after its dot; write ended_by_cause.idle, or another of `close`, `idle`, `keepalive_lost`, `lifetime`, `drain`, `message_too_big`, `too_many_fragments`, `frame_too_big`, `rate_exceeded`, `protocol`, `gone`, `reset`, `stalled`, `eof`, `shutdown`, `operator` and `rebalance`",
             "s.toml:11:1: close_1006 has nothing after a dot; write close_1006 alone",
             "s.toml:12:1: `ended_by_cause2` is neither a figure nor a group of clients; did you mean `ended_by_cause`?",
         ],
@@ -253,7 +253,7 @@ const TABLE: &[(&str, &[&str])] = &[
         "[expect]\nweb = 3\nended_by_cause = 0\n",
         &[
             "s.toml:10:1: `web` is a group of clients, not a figure; write its figures under the heading [expect.web]",
-            "s.toml:11:1: ended_by_cause needs a cause after a dot; write ended_by_cause.close, or another of `close`, `idle`, `keepalive_lost`, `lifetime`, `drain`, `message_too_big`, `too_many_fragments`, `frame_too_big`, `rate_exceeded`, `protocol`, `gone`, `reset`, `stalled`, `eof`, `shutdown` and `operator`",
+            "s.toml:11:1: ended_by_cause needs a cause after a dot; write ended_by_cause.close, or another of `close`, `idle`, `keepalive_lost`, `lifetime`, `drain`, `message_too_big`, `too_many_fragments`, `frame_too_big`, `rate_exceeded`, `protocol`, `gone`, `reset`, `stalled`, `eof`, `shutdown`, `operator` and `rebalance`",
         ],
     ),
     (

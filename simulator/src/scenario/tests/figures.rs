@@ -152,6 +152,7 @@ fn the_causes_are_those_of_the_sidecar() {
         Cause::Eof,
         Cause::Shutdown,
         Cause::Operator,
+        Cause::Rebalance,
     ];
     let next = |cause: Cause| match cause {
         Cause::Close
@@ -169,7 +170,8 @@ fn the_causes_are_those_of_the_sidecar() {
         | Cause::Stalled(_)
         | Cause::Eof
         | Cause::Shutdown
-        | Cause::Operator => cause.as_str(),
+        | Cause::Operator
+        | Cause::Rebalance => cause.as_str(),
     };
     assert_eq!(all.map(next), CAUSES);
 }

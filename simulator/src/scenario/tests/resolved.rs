@@ -38,7 +38,7 @@ fn defaults() {
     };
     assert_eq!(least.apps, [app]);
     let edge = &least.sidecars[0];
-    assert_eq!((edge.name.as_str(), edge.region, edge.app), ("edge", RegionId(0), AppId(0)));
+    assert_eq!((edge.name.as_str(), edge.region, edge.apps.as_slice()), ("edge", RegionId(0), &[AppId(0)][..]));
     assert_eq!(edge.hops, []);
     let schemes: Vec<_> =
         edge.config.listeners.iter().map(|listener| (listener.scheme, listener.addr.port())).collect();
@@ -220,4 +220,20 @@ fn prices_are_the_users() {
     let prices = right(&format!("{LEAST}[prices]\nmillion_requests = 0.4\ncurrency = 'CNY'\n")).prices;
     let expected = Prices { currency: "CNY".to_owned(), million_requests: Some(0.4), connection_hour: None, gib: None };
     assert_eq!(prices, Some(expected));
+}
+
+#[test]
+fn a_sidecar_may_have_an_app_in_each_region() {
+    let world = "name = 'x'\nregions = ['hk', 'sg']\n[[apps]]\nname = 'near'\nregion = 'sg'\n[[apps]]\nname = 'far'\n\
+                 [[clients]]\nname = 'web'\nkind = 'push'\n[[sidecars]]\nname = 'edge'\n";
+    let scenario = right(&format!("{world}upstream = ['far', 'near']"));
+    let edge = &scenario.sidecars[0];
+    assert_eq!((edge.region, edge.apps.as_slice()), (RegionId(0), &[AppId(1), AppId(0)][..]));
+    let upstreams = edge.config.upstreams.iter();
+    let upstreams: Vec<_> = upstreams.map(|upstream| (upstream.name.as_str(), upstream.region.as_str())).collect();
+    assert_eq!(upstreams, [("far", "hk"), ("near", "sg")]);
+    assert_eq!(
+        wrong(&format!("{world}upstream = ['far', 'far']"))[0],
+        "s.toml:13:20: `far` is in the list already; name each app once"
+    );
 }
