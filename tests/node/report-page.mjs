@@ -2,22 +2,11 @@
 // screenshots or "-", files. Prints one line for each file, width and scheme: what is drawn, fetched and said.
 import { basename } from "node:path";
 import { pathToFileURL } from "node:url";
-import { chromium } from "playwright-core";
+import { launch } from "./browser.mjs";
 import { print } from "./lib.mjs";
 
 const [executablePath, shots, ...files] = process.argv.slice(2);
-const browser = await chromium.launch({
-  executablePath,
-  args: [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-  ],
-});
+const browser = await launch(executablePath);
 
 // What is drawn, as a person sees it: charts with their words, heat maps cell by cell, maps, diagrams.
 const drawn = (page) =>

@@ -205,6 +205,14 @@ impl Wire {
         frame
     }
 
+    /// Takes the Close of a drain, answers it, and sees the end.
+    #[track_caller]
+    pub fn part(&mut self) {
+        self.expect_close(1012);
+        self.send(Frame::client(CLOSE, Frame::close_payload(1012, "")).bytes());
+        self.expect_end();
+    }
+
     /// Sends a text message and waits for an echoing app's answer to it: the session is up, both ways.
     #[track_caller]
     pub fn echo(&mut self, text: &str) {

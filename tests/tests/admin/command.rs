@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 use std::thread;
 
 use outrigger_tests::sidecar::{Finished, command, run};
-use outrigger_tests::ws::CLOSE;
-use outrigger_tests::{App, Frame, Scratch, Sidecar, Wire};
+use outrigger_tests::{App, Scratch, Sidecar, Wire};
 
 const EXIT_FAILURE: i32 = 1;
 const EXIT_USAGE: i32 = 2;
@@ -21,13 +20,6 @@ fn open(sidecar: &Sidecar) -> Wire {
     client
 }
 
-#[track_caller]
-fn part(client: &mut Wire) {
-    client.expect_close(1012);
-    client.send(Frame::client(CLOSE, Frame::close_payload(1012, "")).bytes());
-    client.expect_end();
-}
-
 /// As Kubernetes does with a sidecar: `preStop` drains and waits, the app stops, and SIGTERM comes last.
 #[test]
 fn prestop_waits_for_the_last_session_and_sigterm_ends_at_once() {
@@ -36,10 +28,10 @@ fn prestop_waits_for_the_last_session_and_sigterm_ends_at_once() {
     let admin = sidecar.addr("admin");
     let mut clients: Vec<Wire> = (0..6).map(|_| open(&sidecar)).collect();
     let waiting = thread::spawn(move || drain(admin, &[]));
-    clients.iter_mut().skip(1).for_each(part);
+    clients.iter_mut().skip(1).for_each(Wire::part);
     sidecar.wait_log("one that is left", |line| line["message"] == "session ended");
     assert!(!waiting.is_finished(), "a session is left");
-    part(&mut clients[0]);
+    clients[0].part();
     let said = waiting.join().expect("no panic").expect(0).stderr;
     assert!(said.contains("of 6 sessions left") && said.contains("0 of 6 sessions left"), "{said}");
     assert!(sidecar.is_running());

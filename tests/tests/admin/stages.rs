@@ -17,14 +17,6 @@ fn open(sidecar: &Sidecar) -> Wire {
     client
 }
 
-/// The Close of a drain, answered.
-#[track_caller]
-fn part(client: &mut Wire) {
-    client.expect_close(1012);
-    client.send(Frame::client(CLOSE, Frame::close_payload(1012, "")).bytes());
-    client.expect_end();
-}
-
 /// Waits until the drain is there.
 #[track_caller]
 fn drained(sidecar: &Sidecar) -> Value {
@@ -80,7 +72,7 @@ fn a_drain_from_here_leaves_the_process_there() {
     // Whoever asks again hears of the first one.
     let again = sidecar.admin_json("POST", "/drain?window=1h", 200);
     assert_eq!((&again["window_s"], &again["sessions"]), (&json!(0.5), &json!(5)), "{again}");
-    clients.iter_mut().for_each(part);
+    clients.iter_mut().for_each(Wire::part);
     let progress = drained(&sidecar);
     assert_eq!((&progress["ended"], &progress["sessions"]), (&json!({ "drain": 5 }), &json!(5)), "{progress}");
 
@@ -104,7 +96,7 @@ fn a_signal_makes_the_window_fit_the_grace() {
     sidecar.admin_json("POST", "/drain?window=1h", 202);
     sidecar.terminate();
     sidecar.wait_log("the shorter window", |line| line["message"] == "the drain's window is shortened");
-    clients.iter_mut().for_each(part);
+    clients.iter_mut().for_each(Wire::part);
     assert_eq!(sidecar.wait_exit().code(), Some(0));
 }
 
@@ -117,7 +109,7 @@ fn a_window_that_was_off_begins_with_the_signal() {
     assert_eq!(sidecar.admin_json("POST", "/drain?window=off", 202)["window_s"], Value::Null);
     client.echo("left alone");
     sidecar.terminate();
-    part(&mut client);
+    client.part();
     assert_eq!(sidecar.wait_exit().code(), Some(0));
 }
 
@@ -174,7 +166,7 @@ fn quitquitquit_is_a_sigterm() {
     let mut sidecar = Sidecar::before(app.addr()).http().flag("--drain-window", "100ms").start();
     let mut client = open(&sidecar);
     assert_eq!(sidecar.admin_json("POST", "/quitquitquit", 202), json!({ "status": "stopping" }));
-    part(&mut client);
+    client.part();
     assert_eq!(sidecar.wait_exit().code(), Some(0));
     // One with nothing to do ends at once, and the answer still arrives.
     let mut idle = Sidecar::before(app.addr()).http().start();

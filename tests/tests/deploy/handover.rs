@@ -62,14 +62,6 @@ fn session(addr: SocketAddr) -> Wire {
     client
 }
 
-/// The Close of a drain, answered.
-#[track_caller]
-fn part(client: &mut Wire) {
-    client.expect_close(1012);
-    client.send(Frame::client(CLOSE, Frame::close_payload(1012, "")).bytes());
-    client.expect_end();
-}
-
 #[track_caller]
 fn assert_exits_0(mut old: Sidecar) {
     assert_eq!(old.wait_exit().code(), Some(0), "{:#?}", old.log());
@@ -93,7 +85,7 @@ fn each_of_ten_thousand_connects_is_served_while_three_processes_hand_over() {
         let mut stays = session(addr);
         let next = line.next(addr);
         assert_eq!(next.addr("http"), addr);
-        part(&mut stays);
+        stays.part();
         assert_exits_0(std::mem::replace(&mut current, next));
     }
     flood.finish().expect_all_served(CONNECTS);
@@ -114,7 +106,7 @@ fn a_session_stays_with_the_old_process_until_its_close() {
     old.terminate();
     stays.echo("in the grace");
     old.terminate();
-    part(&mut stays);
+    stays.part();
     assert_exits_0(old);
     fresh.echo("with the new one");
     drop(new);
@@ -127,7 +119,7 @@ fn the_old_process_drains_over_its_window() {
     let mut clients = [(); 20].map(|()| session(old.addr("http")));
     let _new = line.next(old.addr("http"));
     for client in &mut clients {
-        part(client);
+        client.part();
         let account = old.session_of(client.local_addr());
         assert_eq!((&account["cause"], &account["client_code"]), (&json!("drain"), &json!(1012)), "{account}");
     }
@@ -147,7 +139,7 @@ fn who_has_only_just_connected_gets_an_answer_from_the_old_process() {
     assert_eq!(answer.head.get("connection"), Some("close"));
     opens.open("/", &[]);
     opens.echo("a session, if a short one");
-    part(&mut opens);
+    opens.part();
     assert_exits_0(old);
 }
 
@@ -174,7 +166,7 @@ fn a_new_process_that_does_not_get_ready_leaves_the_old_one_alone() {
     stays.echo("as if nothing had been");
     session(addr);
     let _new = line.next(addr);
-    part(&mut stays);
+    stays.part();
     assert_exits_0(old);
 }
 
