@@ -134,6 +134,10 @@ impl<N: Net> Control<N> {
         }
         let (net, crypto, observer) = (self.proxy.net(), &self.start.crypto, self.proxy.observer());
         let settings = Settings::new(net, config, crypto, tls, Some(&before), observer).await?;
+        if self.lifecycle().stage() != Stage::Running {
+            // It has begun while a name was looked up, and goes by the settings of its beginning.
+            return Err(ReloadError::Stopping);
+        }
         self.proxy.put_into_force(settings);
         if config.choice.rebalance.is_some() {
             self.rebalance();

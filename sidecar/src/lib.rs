@@ -10,6 +10,7 @@ pub mod demo;
 pub mod descriptors;
 pub mod drain;
 mod drive;
+pub mod files;
 pub mod handover;
 pub mod http;
 pub mod inherit;

@@ -36,6 +36,15 @@ impl SettingsError {
     pub fn is_config(&self) -> bool {
         matches!(self, Self::Tls(_) | Self::UpstreamName { .. })
     }
+
+    /// Whether the same configuration may be taken later.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Tls(error) => matches!(error, LoadError::OutOfDate { why: tls::OutOfDate::NotYet(_), .. }),
+            Self::UpstreamName { .. } => false,
+            Self::Resolve { .. } => true,
+        }
+    }
 }
 
 /// A configuration in force.

@@ -23,7 +23,7 @@ pub(super) async fn reload<N: Net>(admin: &Admin<N>) -> Result<Answer, Refusal> 
         Err(refused) => {
             let status = match refused {
                 Refused::Faulty(_) => StatusCode::UNPROCESSABLE_ENTITY,
-                Refused::Busy => StatusCode::SERVICE_UNAVAILABLE,
+                Refused::Busy | Refused::NotNow(_) => StatusCode::SERVICE_UNAVAILABLE,
                 Refused::NoSource => StatusCode::CONFLICT,
             };
             Err(Refusal::new(status, refused.to_string()))

@@ -6,7 +6,7 @@
 //! # fn run(_: outrigger::cli::Command) {}
 //! let args = std::env::args_os();
 //! let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
-//! match outrigger::cli::parse(args, std::env::vars_os().filter_map(text), &|path| std::fs::read(path)) {
+//! match outrigger::cli::parse(args, std::env::vars_os().filter_map(text), &outrigger::files::read) {
 //!     Ok(command) => run(command),
 //!     Err(exit) => {
 //!         print!("{}", exit.out);

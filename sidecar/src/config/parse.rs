@@ -110,6 +110,8 @@ pub(crate) fn unreadable(path: &Path, error: &io::Error) -> Problem {
         io::ErrorKind::NotFound => "check the path; a relative one starts at the working directory",
         io::ErrorKind::PermissionDenied => "let the user that outrigger runs as read it",
         io::ErrorKind::IsADirectory => "name the file in that directory",
+        io::ErrorKind::InvalidInput => "save what is meant as a file of its own",
+        io::ErrorKind::FileTooLarge => "check the path; what is needed is smaller by far",
         _ => "name a file that can be read",
     };
     Problem::new(format!("cannot read {}: {error}", path.display())).advise(advice)

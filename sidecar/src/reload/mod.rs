@@ -41,6 +41,9 @@ pub enum Refused {
     /// Everything that is wrong with the new one, as a person reads it.
     #[error("{0}")]
     Faulty(String),
+    /// Nothing is wrong with the new one as such: it may do at another time, as it is.
+    #[error("{0}")]
+    NotNow(String),
     #[error("{MAX_WAITING} others wait for a reload; ask again when they are done")]
     Busy,
     #[error("this sidecar was started by a program that gave it its configuration: there is nothing to read again")]

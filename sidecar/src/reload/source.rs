@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::cli::{self, Command, Exit};
+use crate::files;
 
 /// The arguments and the environment of the process, which stay what they are; files are read anew each time.
 #[derive(Debug, Clone)]
@@ -27,14 +28,14 @@ pub struct Reading {
 
 impl Source {
     pub fn read(&self) -> Reading {
-        let files = RefCell::new(Files::default());
+        let seen = RefCell::new(Files::default());
         let read_file = |path: &Path| {
-            let content = std::fs::read(path);
-            files.borrow_mut().0.insert(path.to_path_buf(), fingerprint(&content));
+            let content = files::read(path);
+            seen.borrow_mut().0.insert(path.to_path_buf(), fingerprint(&content));
             content
         };
         let command = cli::parse(self.args.iter().cloned(), self.env.iter().cloned(), &read_file);
-        Reading { command, files: files.into_inner() }
+        Reading { command, files: seen.into_inner() }
     }
 }
 
@@ -53,7 +54,7 @@ impl Files {
 
     /// Whether something else is in one of them now.
     pub fn have_changed(&self) -> bool {
-        self.0.iter().any(|(path, before)| fingerprint(&std::fs::read(path)) != *before)
+        self.0.iter().any(|(path, before)| fingerprint(&files::read(path)) != *before)
     }
 }
 

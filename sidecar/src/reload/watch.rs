@@ -1,15 +1,18 @@
-//! Hears that files change. Directories are watched, not files: editors and Kubernetes put new files in the place of
-//! the old ones, the latter by turning a symbolic link.
+//! Hears that files change. Directories are watched more than files: editors and Kubernetes put new files in the place of
+//! the old ones, the latter by turning a symbolic link. Not every change has an event (network file systems, a directory
+//! further up that is moved), and not every system has watches left: files are looked at now and then as well.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::source::Files;
 
@@ -17,14 +20,19 @@ use super::source::Files;
 const QUIET: Duration = Duration::from_millis(300);
 /// Files that never rest are looked at after this time all the same.
 const MAX_UNREST: Duration = Duration::from_secs(3);
+/// The longest time that a change without an event goes unnoticed.
+const LOOK_ANYWAY: Duration = Duration::from_secs(30);
 /// Symbolic links on the way to a file: as many as Linux follows.
 const MAX_LINKS: usize = 40;
 
 /// Files that are watched.
 #[derive(Debug)]
 pub struct Watch {
-    files: Files,
-    armed: Armed,
+    files: Arc<Files>,
+    /// `None` where the system does not let them be watched.
+    armed: Option<Armed>,
+    /// Whether it was said that they are not.
+    told: bool,
 }
 
 #[derive(Debug)]
@@ -35,30 +43,88 @@ struct Armed {
 }
 
 impl Watch {
-    /// From here on, what is not any more as in `files` is heard of.
-    pub fn new(files: Files) -> Result<Self, notify::Error> {
-        let armed = Armed::new(&files)?;
-        Ok(Self { files, armed })
+    pub fn new(files: Files) -> Self {
+        Self { files: Arc::new(files), armed: None, told: false }
     }
 
-    /// Done once one of the files is not what it was, and it is quiet around them. It is right to drop this before it is done
-    /// if the files are read then.
-    pub async fn changed(&mut self) -> Result<(), notify::Error> {
+    /// Done once one of the files is not what it was, and it is quiet around them: so never sooner than [`QUIET`] after
+    /// the call, which is a limit to how often files that change all the time are read. It is right to drop this before it
+    /// is done if the files are read then.
+    pub async fn changed(&mut self) {
+        let mut touched = false;
         loop {
-            // A change just before the directories were watched has no event.
-            if self.files.have_changed() {
-                return Ok(());
-            }
-            if self.armed.events.recv().await.is_none() {
-                return Err(notify::Error::generic("the watcher has stopped"));
-            }
-            let latest = Instant::now() + MAX_UNREST;
-            while let Ok(Some(())) = timeout_at(latest.min(Instant::now() + QUIET), self.armed.events.recv()).await {}
             // Links may lead elsewhere now, and directories may be new ones.
-            self.armed = Armed::new(&self.files)?;
-            tracing::debug!("something was done to files of the configuration");
+            self.arm().await;
+            if touched {
+                tracing::debug!("something was done to files of the configuration");
+            }
+            // A change just before the directories were watched has no event.
+            if self.have_changed().await {
+                // It may be half written, or empty before it is written again.
+                self.rest().await;
+                if self.have_changed().await {
+                    return;
+                }
+                touched = true;
+                continue;
+            }
+            touched = tokio::select! {
+                biased;
+                () = heard(&mut self.armed) => true,
+                () = sleep(LOOK_ANYWAY) => false,
+            };
+            if touched {
+                self.rest().await;
+            }
         }
     }
+
+    async fn rest(&mut self) {
+        let latest = Instant::now() + MAX_UNREST;
+        while timeout_at(latest.min(Instant::now() + QUIET), heard(&mut self.armed)).await.is_ok() {}
+    }
+
+    async fn arm(&mut self) {
+        let files = Arc::clone(&self.files);
+        let armed = off_the_runtime(move || {
+            // What was there when the way was looked for may be gone when it is to be watched.
+            Armed::new(&files).or_else(|_| Armed::new(&files))
+        })
+        .await;
+        self.armed = armed.inspect_err(|error| self.not_watched(error)).ok();
+    }
+
+    /// Said once: it may stay so for long.
+    fn not_watched(&mut self, error: &notify::Error) {
+        if !std::mem::replace(&mut self.told, true) {
+            let every_s = LOOK_ANYWAY.as_secs();
+            tracing::warn!(
+                every_s,
+                "files of the configuration cannot be watched: {error}; they are looked at every {every_s} s instead, \
+                 and SIGHUP has them read at once"
+            );
+        }
+    }
+
+    async fn have_changed(&self) -> bool {
+        let files = Arc::clone(&self.files);
+        off_the_runtime(move || files.have_changed()).await
+    }
+}
+
+/// Files may be far away, and other tasks must not wait for them.
+pub(super) async fn off_the_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    spawn_blocking(work).await.expect("reading files does not panic, and nobody aborts it")
+}
+
+/// Done when there was an event; never where nothing is watched.
+async fn heard(armed: &mut Option<Armed>) {
+    if let Some(watching) = armed
+        && watching.events.recv().await.is_some()
+    {
+        return;
+    }
+    std::future::pending::<()>().await;
 }
 
 impl Armed {
@@ -67,7 +133,7 @@ impl Armed {
         for path in files.paths() {
             way.add(path)?;
         }
-        let Way { directories, steps } = way;
+        let Way { watched, steps } = way;
         // One event that waits says as much as many.
         let (heard, events) = mpsc::channel(1);
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -81,10 +147,10 @@ impl Armed {
                 let _ = heard.try_send(());
             }
         })?;
-        for directory in &directories {
-            watcher.watch(directory, RecursiveMode::NonRecursive)?;
+        for path in &watched {
+            watcher.watch(path, RecursiveMode::NonRecursive)?;
         }
-        tracing::debug!(?directories, "files of the configuration are watched");
+        tracing::debug!(?watched, "files of the configuration are watched");
         Ok(Self { events, _watcher: watcher })
     }
 }
@@ -92,8 +158,9 @@ impl Armed {
 /// The directory entries over which files are reached.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Way {
-    /// What to watch: those that hold a symbolic link or a file.
-    directories: BTreeSet<PathBuf>,
+    /// What to watch: directories that hold a symbolic link or a file, and the file itself, which may be written under
+    /// another name, as where it alone is mounted into a container.
+    watched: BTreeSet<PathBuf>,
     /// The entries that matter, directories among them.
     steps: BTreeSet<PathBuf>,
 }
@@ -125,7 +192,11 @@ impl Way {
                 continue;
             }
             let holder = at.parent()?.to_path_buf();
-            self.directories.insert(holder.clone());
+            self.watched.insert(holder.clone());
+            if kind.as_ref().is_ok_and(std::fs::FileType::is_file) {
+                self.watched.insert(at);
+                return None;
+            }
             // What is missing may come: then there is more to walk.
             let target = kind.ok().filter(std::fs::FileType::is_symlink).and_then(|_| at.read_link().ok())?;
             return Some(holder.join(target).join(components.as_path()));

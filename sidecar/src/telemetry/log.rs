@@ -47,6 +47,12 @@ impl Level {
         let _ = self.0.reload(LevelFilter::from_level(level));
     }
 
+    /// Of a log that nobody writes.
+    #[cfg(test)]
+    pub(crate) fn of_no_log() -> Self {
+        Self(reload::Layer::new(LevelFilter::OFF).1)
+    }
+
     pub fn get(&self) -> Option<tracing::Level> {
         self.0.clone_current().and_then(LevelFilter::into_level)
     }

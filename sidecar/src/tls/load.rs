@@ -17,6 +17,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion
 use super::validity::{OutOfDate, validity};
 use super::verify::{AnyServer, ByServerName};
 use crate::config::{CertPair, ClientAuth, TlsFiles, TlsProtocols, Trust, UpstreamTls};
+use crate::files;
 use crate::net::Net;
 
 /// TLS 1.3 tickets sent after a handshake. One is enough for a client that comes back after a drop; each costs
@@ -198,7 +199,7 @@ fn with_ciphers(provider: &CryptoProvider, ciphers: Option<&[rustls::CipherSuite
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
-    std::fs::read(path).map_err(|why| LoadError::Unreadable { path: path.to_path_buf(), why })
+    files::read(path).map_err(|why| LoadError::Unreadable { path: path.to_path_buf(), why })
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, LoadError> {

@@ -1,9 +1,10 @@
 //! Another configuration while sessions live: by SIGHUP, and by files that change.
 
 use std::cell::Cell;
-use std::fs::{Permissions, rename, set_permissions};
+use std::fs::{File, Permissions, remove_file, rename, set_permissions};
 use std::net::SocketAddr;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
 
 use outrigger_tests::app::Reserved;
 use outrigger_tests::certs::Identity;
@@ -12,6 +13,7 @@ use outrigger_tests::sidecar::NAME;
 use outrigger_tests::tools::{Tool, chromium, node};
 use outrigger_tests::ws::Frame;
 use outrigger_tests::{App, Authority, Launch, Sidecar, Wire};
+use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -142,7 +144,7 @@ fn a_faulty_file_is_refused_whole_and_the_old_one_stays() {
     session(&sidecar).echo("by the old file");
     assert_eq!((app.seen().len(), other.seen().len()), (2, 0));
 
-    let gone = refused(&sidecar, || std::fs::remove_file(sidecar.folder().dir().join(FILE)).expect("it is there"));
+    let gone = refused(&sidecar, || remove_file(sidecar.folder().dir().join(FILE)).expect("it is there"));
     assert!(gone.contains(FILE) && gone.contains("No such file"), "{gone}");
     reload(&sidecar, &to_app(other.addr(), ""));
     session(&sidecar).echo("by the new one");
@@ -236,7 +238,7 @@ struct Volume<'a> {
 }
 
 impl Volume<'_> {
-    fn lay_out(launch: &Launch, folder: &std::path::Path, identity: &Identity) -> [String; 2] {
+    fn lay_out(launch: &Launch, folder: &Path, identity: &Identity) -> [String; 2] {
         std::fs::create_dir_all(folder.join("..0")).expect("a folder of the test's own");
         launch.file("volume/..0/tls.crt", &identity.certificate);
         launch.file("volume/..0/tls.key", &identity.key);
@@ -373,6 +375,61 @@ fn a_key_that_may_not_be_read_is_refused() {
     set_permissions(&key, Permissions::from_mode(0o600)).expect("a file of the test's own");
     told(&sidecar, RELOADED, || sidecar.signal(Signal::HUP));
     assert_ne!(leaf(&sidecar, &authority), shown);
+}
+
+#[test]
+fn what_is_no_file_of_a_sensible_size_is_refused_at_the_start_and_on_a_reload() {
+    let authority = Authority::new();
+    let app = App::echo();
+    let identity = authority.issue(&[NAME]);
+    let odd = |name: &str, path: &Path| match name {
+        "a FIFO" => mkfifoat(CWD, path, Mode::RUSR | Mode::WUSR).expect("nothing is there"),
+        "zeros without end" => symlink("/dev/zero", path).expect("nothing is there"),
+        _ => File::create(path).and_then(|file| file.set_len(1 << 33)).expect("a sparse file"),
+    };
+    let cases = [
+        ("a FIFO", "not a regular file"),
+        ("zeros without end", "not a regular file"),
+        ("a huge file", "larger than 4 MiB"),
+    ];
+    for file in [FILE, "server.pem", "server-key.pem"] {
+        for (name, why) in cases {
+            let launch = Launch::new();
+            let text =
+                format!("{}tls_cert = [\"server.pem\"]\ntls_key = [\"server-key.pem\"]\n", to_app(app.addr(), ""));
+            for (other, content) in
+                [(FILE, &text), ("server.pem", &identity.certificate), ("server-key.pem", &identity.key)]
+            {
+                if other == file {
+                    odd(name, &launch.dir().join(file));
+                } else {
+                    launch.file(other, content);
+                }
+            }
+            let failed = launch.flag("--config", FILE).flag("--listen", "https://127.0.0.1:0").fail().expect(2);
+            assert!(failed.stderr.contains(file) && failed.stderr.contains(why), "{file}, {name}: {failed:?}");
+        }
+    }
+
+    let (_app, sidecar) = with_certificate(&authority, Launch::new());
+    let (mut before, shown) = (session(&sidecar), leaf(&sidecar, &authority));
+    let key = sidecar.folder().dir().join("server-key.pem");
+    for (name, why) in cases {
+        let refusal = refused(&sidecar, || {
+            remove_file(&key).expect("it is there");
+            odd(name, &key);
+        });
+        assert!(refusal.contains("server-key.pem") && refusal.contains(why), "{name}: {refusal}");
+        before.echo("untouched");
+        assert_eq!(leaf(&sidecar, &authority), shown);
+    }
+    remove_file(&key).expect("it is there");
+    let renewed = authority.issue(&[NAME]);
+    told(&sidecar, RELOADED, || {
+        put(&sidecar, &renewed);
+        sidecar.signal(Signal::HUP);
+    });
+    assert_eq!(leaf(&sidecar, &authority), renewed.der());
 }
 
 #[test]
