@@ -69,7 +69,8 @@ fn a_sidecar_that_is_not_there_or_goes_away_is_a_failure() {
     let admin = sidecar.addr("admin");
     let _client = open(&sidecar);
     let waiting = thread::spawn(move || drain(admin, &["--window", "off"]));
-    sidecar.wait_log("the drain", |line| line["message"] == "drain begins");
+    // Seconds after it began: who asked for it has the answer, and asks how far it is.
+    sidecar.wait_log("how far the drain is", |line| line["message"] == "draining");
     sidecar.signal(rustix::process::Signal::KILL);
     sidecar.wait_exit();
     let said = waiting.join().expect("no panic").expect(EXIT_FAILURE).stderr;
