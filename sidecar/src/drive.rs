@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use outrigger_shared::frame::HOLD_LIMIT;
 use outrigger_shared::relay::{Received, Relay, WriteHalf};
 use outrigger_shared::time::Micros;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::net::Stream;
@@ -144,6 +145,8 @@ pub(crate) struct Drive<S> {
     begun: bool,
     /// Something happened in this pass over both sides after which the other parts of it may go on.
     again: bool,
+    /// The deadline was there, and the runtime has looked at the sockets since.
+    looked: bool,
 }
 
 impl<S: Stream> Drive<S> {
@@ -166,6 +169,7 @@ impl<S: Stream> Drive<S> {
             bell: None,
             begun: false,
             again: false,
+            looked: false,
         }
     }
 }
@@ -222,7 +226,9 @@ impl<S: Stream> Drive<S> {
             // What the app sent may be why the client is to be read again, its Close for one.
             self.again |= refused && of_app > before;
             // Behind the reads: what came in time counts, also when this process was held up.
-            if self.relay.deadline().is_some_and(|at| at <= now) {
+            let due = self.relay.deadline().is_some_and(|at| at <= now);
+            let judged = due && self.looked;
+            if judged {
                 self.with_events(|relay, events| relay.handle_timeout(now, events));
                 self.inject(cx, now);
                 self.again = true;
@@ -237,6 +243,11 @@ impl<S: Stream> Drive<S> {
                 }
                 self.account.close(&self.relay);
                 return Poll::Ready(());
+            }
+            self.looked = due && !judged;
+            if self.looked {
+                wake_behind_the_sockets(cx);
+                return Poll::Pending;
             }
             if of_client.max(of_app) >= READS_PER_TURN {
                 cx.waker().wake_by_ref();
@@ -439,4 +450,11 @@ impl<S: Stream> Drive<S> {
         let account = &mut self.account;
         call(&mut self.relay, &mut |event| account.event(event))
     }
+}
+
+/// Wakes the task once the runtime has looked at the sockets. A process that was stopped comes back with its timers due and what has
+/// arrived not yet noticed: `epoll_wait` ends with EINTR then (signal(7)).
+fn wake_behind_the_sockets(cx: &mut Context<'_>) {
+    let ready = pin!(yield_now()).poll(cx).is_ready();
+    debug_assert!(!ready, "it yields once");
 }

@@ -345,6 +345,17 @@ impl Sidecar {
         self.process.wait_exit()
     }
 
+    /// Waits until the process waits for something to happen.
+    pub fn wait_asleep(&self) {
+        let path = format!("/proc/{}/stat", self.process.child.id());
+        let deadline = Instant::now() + PATIENCE;
+        // The state comes behind the name, which is in parentheses (proc_pid_stat(5)).
+        while !std::fs::read_to_string(&path).is_ok_and(|stat| stat.contains(") S ")) {
+            assert!(Instant::now() < deadline, "the process never sleeps");
+            thread::yield_now();
+        }
+    }
+
     /// Whether the process still runs.
     pub fn is_running(&mut self) -> bool {
         self.process.child.try_wait().expect("a child of ours").is_none()

@@ -79,6 +79,7 @@ fn b19_a_sidecar_that_was_paused_reads_before_it_calls_a_session_idle() {
     let bench = Bench::new(&[("--proxy-read-timeout", "4s"), ("--keepalive", "off")]);
     let mut pair = bench.open("http");
     pair.passes(Side::Client, &Frame::client(PONG, "before"));
+    bench.sidecar.wait_asleep();
     bench.sidecar.signal(Signal::STOP);
     let start = Instant::now();
     while start.elapsed() < Duration::from_millis(4500) {
