@@ -131,6 +131,7 @@ impl<S: Stream> Port<S> {
 }
 
 /// A session in motion; done when both sockets can be dropped.
+#[expect(clippy::struct_excessive_bools, reason = "each answers a question of its own")]
 pub(crate) struct Drive<S> {
     client: Port<S>,
     app: Port<S>,
