@@ -33,8 +33,8 @@ pub struct Control<N: Net> {
     proxy: Arc<Proxy<N>>,
     places: Places,
     start: Start,
-    /// The configuration in force. Held while another one is put in its place, so that this is done by one at a time.
-    config: Mutex<Config>,
+    /// Held while a configuration is put into force, so that this is done by one at a time.
+    reloading: Mutex<()>,
     reloads: Reloads,
     /// There is one in the life of a process: who asks again hears of the one that is underway.
     drain: std::sync::Mutex<Option<Arc<Drain>>>,
@@ -55,12 +55,11 @@ pub(crate) struct Start {
 
 impl<N: Net> Control<N> {
     pub(crate) fn new(proxy: Arc<Proxy<N>>, places: Places, start: Start) -> Arc<Self> {
-        let config = Mutex::new(start.config.clone());
         Arc::new(Self {
             proxy,
             places,
             start,
-            config,
+            reloading: Mutex::default(),
             reloads: Reloads::default(),
             drain: std::sync::Mutex::default(),
             shown: ArcSwap::default(),
@@ -122,7 +121,7 @@ impl<N: Net> Control<N> {
         config: &Config,
         tls: Option<ServerSide>,
     ) -> Result<Vec<&'static str>, ReloadError> {
-        let mut in_force = self.config.lock().await;
+        let _alone = self.reloading.lock().await;
         if self.lifecycle().stage() != Stage::Running {
             return Err(ReloadError::Stopping);
         }
@@ -143,7 +142,6 @@ impl<N: Net> Control<N> {
             self.rebalance();
         }
         self.places.resize(config.max_connections.unwrap_or(self.start.max_connections));
-        *in_force = config.clone();
         Ok(needs_restart(&self.start.config, config))
     }
 

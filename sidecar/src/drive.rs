@@ -180,16 +180,11 @@ impl<S: Stream> Future for Drive<S> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        if !this.account.counts_traffic() {
-            let polled = BUFFER.with_borrow_mut(|buffer| this.turn(cx, buffer));
-            this.account.handle().note(&this.relay);
-            return polled;
-        }
         // What a session has told of is nowhere kept: the difference that this turn makes is told.
-        let before = Side::BOTH.map(|side| *this.relay.stats(side));
+        let before = this.account.counts_traffic().then(|| Side::BOTH.map(|side| *this.relay.stats(side)));
         let polled = BUFFER.with_borrow_mut(|buffer| this.turn(cx, buffer));
-        for side in Side::BOTH {
-            let (before, after) = (&before[side as usize], this.relay.stats(side));
+        for (side, before) in before.iter().flat_map(|before| Side::BOTH.into_iter().zip(before)) {
+            let after = this.relay.stats(side);
             if before != after {
                 this.account.passed(side, &after.since(before));
             }

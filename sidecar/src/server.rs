@@ -118,8 +118,8 @@ impl<N: Net> Server<N> {
                 Some(socket) => (socket.listener, socket.shared),
                 None => (net.bind(wanted.addr).await.map_err(fail)?, false),
             };
-            addresses.push((wanted.scheme, listener.local_addr().map_err(fail)?));
             let addr = listener.local_addr().map_err(fail)?;
+            addresses.push((wanted.scheme, addr));
             bound.push(Bound { configured: config::Listener { addr, ..*wanted }, listener, shared });
         }
         let admin = match &config.admin {

@@ -263,6 +263,12 @@ impl Sidecar {
         Wire::plain(self.addr("http"))
     }
 
+    /// A session over the `http` listener, with an echoing app.
+    #[track_caller]
+    pub fn session(&self) -> Wire {
+        Wire::session(self.addr("http"))
+    }
+
     /// A new connection to the listener of this scheme; over TLS with the handshake done.
     #[track_caller]
     pub fn connect(&self, scheme: &str) -> Wire {

@@ -1,5 +1,7 @@
 //! WebSocket as bytes (RFC 6455): the opening handshake's text and single frames, right or deliberately wrong.
 
+use std::net::SocketAddr;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
@@ -203,6 +205,15 @@ impl Wire {
         let frame = self.frame();
         assert_eq!(frame.close_code(), Some(code), "a Close {code} expected, not {frame:?}");
         frame
+    }
+
+    /// A new connection in the clear to a sidecar in front of an echoing app, and a session over it that is up.
+    #[track_caller]
+    pub fn session(addr: SocketAddr) -> Wire {
+        let mut client = Wire::plain(addr);
+        client.open("/", &[]);
+        client.echo("here");
+        client
     }
 
     /// Takes the Close of a drain, answers it, and sees the end.

@@ -13,20 +13,13 @@ fn drain(admin: SocketAddr, more: &[&str]) -> Finished {
     run(command().args(["drain", "--admin", &admin.to_string()]).args(more))
 }
 
-fn open(sidecar: &Sidecar) -> Wire {
-    let mut client = sidecar.client();
-    client.open("/", &[]);
-    client.echo("here");
-    client
-}
-
 /// As Kubernetes does with a sidecar: `preStop` drains and waits, the app stops, and SIGTERM comes last.
 #[test]
 fn prestop_waits_for_the_last_session_and_sigterm_ends_at_once() {
     let app = App::echo();
     let mut sidecar = Sidecar::before(app.addr()).http().flag("--drain-window", "500ms").start();
     let admin = sidecar.addr("admin");
-    let mut clients: Vec<Wire> = (0..6).map(|_| open(&sidecar)).collect();
+    let mut clients: Vec<Wire> = (0..6).map(|_| sidecar.session()).collect();
     let waiting = thread::spawn(move || drain(admin, &[]));
     clients.iter_mut().skip(1).for_each(Wire::part);
     sidecar.wait_log("one that is left", |line| line["message"] == "session ended");
@@ -48,7 +41,7 @@ fn it_gives_up_in_time_or_does_not_wait() {
     let app = App::echo();
     let sidecar = Sidecar::before(app.addr()).http().start();
     let admin = sidecar.addr("admin");
-    let mut client = open(&sidecar);
+    let mut client = sidecar.session();
     drain(admin, &["--window", "off", "--no-wait"]).expect(0);
     let said = drain(admin, &["--timeout", "300ms"]).expect(EXIT_FAILURE).stderr;
     assert!(said.contains("gave up") && said.contains("1 sessions left"), "{said}");
@@ -67,7 +60,7 @@ fn a_sidecar_that_is_not_there_or_goes_away_is_a_failure() {
     let app = App::echo();
     let mut sidecar = Sidecar::before(app.addr()).http().start();
     let admin = sidecar.addr("admin");
-    let _client = open(&sidecar);
+    let _client = sidecar.session();
     let waiting = thread::spawn(move || drain(admin, &["--window", "off"]));
     // Seconds after it began: who asked for it has the answer, and asks how far it is.
     sidecar.wait_log("how far the drain is", |line| line["message"] == "draining");

@@ -10,13 +10,6 @@ use outrigger_tests::ws::{CLOSE, TEXT, frames};
 use outrigger_tests::{App, End, Frame, Launch, Scratch, Sidecar, Wire};
 use serde_json::{Value, json};
 
-fn open(sidecar: &Sidecar) -> Wire {
-    let mut client = sidecar.client();
-    client.open("/", &[]);
-    client.echo("here");
-    client
-}
-
 /// Waits until the drain is there.
 #[track_caller]
 fn drained(sidecar: &Sidecar) -> Value {
@@ -33,7 +26,7 @@ fn ready_until_the_drain_and_answering_until_the_end() {
         Sidecar::before(app.addr()).http().flag("--drain-window", "off").flag("--shutdown-grace", "1h").start();
     assert_eq!(sidecar.admin_json("GET", "/ready", 200), json!({ "status": "ready" }));
     assert_eq!(sidecar.admin_json("GET", "/live", 200), json!({ "status": "live" }));
-    let client = open(&sidecar);
+    let client = sidecar.session();
     let health = sidecar.admin_json("GET", "/healthz", 200);
     assert_eq!((&health["ready"], &health["sessions"]), (&json!(true), &json!(1)), "{health}");
     sidecar.terminate();
@@ -60,7 +53,7 @@ fn a_drain_from_here_leaves_the_process_there() {
     let app = App::echo();
     let before = Sidecar::before(app.addr()).http();
     let mut sidecar = before.flag("--drain-window", "1h").flag("--drain-quiet", "0").start();
-    let mut clients = [(); 5].map(|()| open(&sidecar));
+    let mut clients = [(); 5].map(|()| sidecar.session());
     assert_eq!(sidecar.admin_json("GET", "/drain", 200)["state"], "none");
     let begun = sidecar.admin_json("POST", "/drain?window=500ms", 202);
     assert_eq!(
@@ -92,7 +85,7 @@ fn a_signal_makes_the_window_fit_the_grace() {
     let app = App::echo();
     let before = Sidecar::before(app.addr()).http().flag("--drain-quiet", "0").flag("--drain-window", "1s");
     let mut sidecar = before.flag("--shutdown-grace", "1h").start();
-    let mut clients = [(); 5].map(|()| open(&sidecar));
+    let mut clients = [(); 5].map(|()| sidecar.session());
     sidecar.admin_json("POST", "/drain?window=1h", 202);
     sidecar.terminate();
     sidecar.wait_log("the shorter window", |line| line["message"] == "the drain's window is shortened");
@@ -105,7 +98,7 @@ fn a_window_that_was_off_begins_with_the_signal() {
     let app = App::echo();
     let before = Sidecar::before(app.addr()).http().flag("--drain-quiet", "0").flag("--drain-window", "100ms");
     let mut sidecar = before.flag("--shutdown-grace", "1h").start();
-    let mut client = open(&sidecar);
+    let mut client = sidecar.session();
     assert_eq!(sidecar.admin_json("POST", "/drain?window=off", 202)["window_s"], Value::Null);
     client.echo("left alone");
     sidecar.terminate();
@@ -126,7 +119,7 @@ fn the_last_message_under_load_reaches_the_app() {
     const CLIENTS: usize = 12;
     let app = App::echo();
     let sidecar = Sidecar::before(app.addr()).http().flag("--drain-window", "1s").start();
-    let senders: Vec<_> = (0..CLIENTS).map(|me| (me, open(&sidecar))).collect();
+    let senders: Vec<_> = (0..CLIENTS).map(|me| (me, sidecar.session())).collect();
     let sending: Vec<_> = senders
         .into_iter()
         .map(|(me, mut client)| {
@@ -164,7 +157,7 @@ fn the_last_message_under_load_reaches_the_app() {
 fn quitquitquit_is_a_sigterm() {
     let app = App::echo();
     let mut sidecar = Sidecar::before(app.addr()).http().flag("--drain-window", "100ms").start();
-    let mut client = open(&sidecar);
+    let mut client = sidecar.session();
     assert_eq!(sidecar.admin_json("POST", "/quitquitquit", 202), json!({ "status": "stopping" }));
     client.part();
     assert_eq!(sidecar.wait_exit().code(), Some(0));
@@ -183,7 +176,7 @@ fn the_admin_api_changes_hands_with_the_listeners() {
     };
     let mut old = launch().start();
     let addr = old.addr("admin");
-    let stays = open(&old);
+    let stays = old.session();
     let mut kept = old.admin();
     kept.ask("GET /live HTTP/1.1\r\nHost: x\r\n\r\n").expect(200);
     let new = launch().start();
@@ -243,7 +236,7 @@ fn the_log_gets_louder_and_quieter_while_it_is_written() {
     let sidecar = Sidecar::before(app.addr()).http().start();
     assert_eq!(sidecar.admin_json("GET", "/log", 200), json!({ "level": "info" }));
     assert_eq!(sidecar.admin_json("PUT", "/log?level=debug", 200), json!({ "level": "debug" }));
-    let client = open(&sidecar);
+    let client = sidecar.session();
     sidecar.wait_log("a line for debugging", |line| line["message"] == "session opened");
     assert_eq!(sidecar.admin_json("PUT", "/log?level=error", 200), json!({ "level": "error" }));
     let addr = client.local_addr().to_string();
@@ -264,7 +257,7 @@ fn a_reload_from_here_says_what_came_of_it() {
     let sidecar = launch.flag("--config", &file).start();
     let value = |key: &str| sidecar.admin_json("GET", "/config", 200)["settings"][key]["value"].clone();
     assert_eq!(value("close_timeout"), "4s");
-    let mut stays = open(&sidecar);
+    let mut stays = sidecar.session();
     std::fs::write(&file, text("close_timeout = \"3s\"\nworker_threads = 2")).expect("the file is ours");
     let said = sidecar.admin_json("POST", "/reload", 200);
     assert_eq!(said["needs_restart"], json!(["worker_threads"]), "{said}");

@@ -17,7 +17,7 @@ fn b21_a_drain_spreads_its_closes_over_the_window_in_random_order() {
     let window = format!("{}s", WINDOW.as_secs());
     let before = Sidecar::before(app.addr()).http();
     let mut sidecar = before.flag("--drain-window", window).flag("--drain-quiet", "0").start();
-    let clients: Vec<Wire> = (0..SESSIONS).map(|_| open(&sidecar)).collect();
+    let clients: Vec<Wire> = (0..SESSIONS).map(|_| sidecar.session()).collect();
     let began = Instant::now();
     sidecar.terminate();
     let waiting: Vec<_> = clients.into_iter().map(|client| thread::spawn(move || closed(client, began))).collect();
@@ -43,7 +43,7 @@ fn b21_what_a_client_still_sends_after_the_close_of_a_drain_reaches_the_app() {
     let app = App::echo();
     let before = Sidecar::before(app.addr()).http();
     let mut sidecar = before.flag("--drain-window", "0s").flag("--drain-quiet", "0").start();
-    let mut client = open(&sidecar);
+    let mut client = sidecar.session();
     sidecar.terminate();
     client.expect_close(1012);
     client.send(Frame::client(outrigger_tests::ws::TEXT, "the last word").bytes());
@@ -51,13 +51,6 @@ fn b21_what_a_client_still_sends_after_the_close_of_a_drain_reaches_the_app() {
     client.expect_end();
     app.wait_frame("what the client said last", |frame| frame.payload == b"the last word");
     assert_eq!(sidecar.wait_exit().code(), Some(0));
-}
-
-fn open(sidecar: &Sidecar) -> Wire {
-    let mut client = sidecar.client();
-    client.open("/", &[]);
-    client.echo("here");
-    client
 }
 
 /// When a client gets its Close; it answers, and sees the end.

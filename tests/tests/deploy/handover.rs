@@ -54,14 +54,6 @@ impl Line {
     }
 }
 
-/// A session over a new connection.
-fn session(addr: SocketAddr) -> Wire {
-    let mut client = Wire::plain(addr);
-    client.open("/", &[]);
-    client.echo("here");
-    client
-}
-
 #[track_caller]
 fn assert_exits_0(mut old: Sidecar) {
     assert_eq!(old.wait_exit().code(), Some(0), "{:#?}", old.log());
@@ -82,14 +74,14 @@ fn each_of_ten_thousand_connects_is_served_while_three_processes_hand_over() {
     let flood = Flood::start(addr, 4, CONNECTS / 4);
     for _ in 0..3 {
         flood.wait_quarter();
-        let mut stays = session(addr);
+        let mut stays = Wire::session(addr);
         let next = line.next(addr);
         assert_eq!(next.addr("http"), addr);
         stays.part();
         assert_exits_0(std::mem::replace(&mut current, next));
     }
     flood.finish().expect_all_served(CONNECTS);
-    session(addr);
+    Wire::session(addr);
 }
 
 #[test]
@@ -97,11 +89,11 @@ fn a_session_stays_with_the_old_process_until_its_close() {
     let line = Line::new();
     let old = line.launch_patient().http().start();
     let addr = old.addr("http");
-    let mut stays = session(addr);
+    let mut stays = Wire::session(addr);
     let new = line.next(addr);
     old.wait_log("handed over", |line| line["message"] == "handed over; stopping");
     stays.echo("after the handover");
-    let mut fresh = session(addr);
+    let mut fresh = Wire::session(addr);
     // The first signal starts the grace, the second ends it.
     old.terminate();
     stays.echo("in the grace");
@@ -116,7 +108,7 @@ fn a_session_stays_with_the_old_process_until_its_close() {
 fn the_old_process_drains_over_its_window() {
     let line = Line::new();
     let old = line.launch().http().start();
-    let mut clients = [(); 20].map(|()| session(old.addr("http")));
+    let mut clients = [(); 20].map(|()| Wire::session(old.addr("http")));
     let _new = line.next(old.addr("http"));
     for client in &mut clients {
         client.part();
@@ -148,7 +140,7 @@ fn a_new_process_that_does_not_get_ready_leaves_the_old_one_alone() {
     let line = Line::new();
     let mut old = line.launch().http().start();
     let addr = old.addr("http");
-    let mut stays = session(addr);
+    let mut stays = Wire::session(addr);
     let listen = format!("http://{addr}");
 
     let broken = line.launch().flag("--listen", &listen).flag("--drain-window", "never").fail();
@@ -164,7 +156,7 @@ fn a_new_process_that_does_not_get_ready_leaves_the_old_one_alone() {
 
     assert!(old.is_running());
     stays.echo("as if nothing had been");
-    session(addr);
+    Wire::session(addr);
     let _new = line.next(addr);
     stays.part();
     assert_exits_0(old);
@@ -193,12 +185,12 @@ fn listeners_come_and_go_with_a_handover() {
     let listening = |line: &String| line.split_once("127.0.0.2:")?.1.split('"').next()?.parse().ok();
     let port: u16 = old.log().iter().find_map(listening).expect("the second listener's address");
     let (stays, goes) = (old.addr("http"), SocketAddr::from(([127, 0, 0, 2], port)));
-    session(goes);
+    Wire::session(goes);
     let new = line.launch().flag("--listen", format!("http://{stays}")).flag("--listen", "http://127.0.0.3:0").start();
     assert_exits_0(old);
     assert!(TcpStream::connect(goes).is_err(), "{goes} is still open");
     assert!(new.log().iter().any(|line| line.contains("127.0.0.3:")), "{:#?}", new.log());
-    session(stays);
+    Wire::session(stays);
 }
 
 #[test]
@@ -219,11 +211,11 @@ fn a_process_that_drains_after_a_signal_hands_over_still() {
     let line = Line::new();
     let old = line.launch_patient().http().start();
     let addr = old.addr("http");
-    let mut stays = session(addr);
+    let mut stays = Wire::session(addr);
     old.terminate();
     old.wait_log("the drain", |line| line["message"] == "drain begins");
     let _new = line.next(addr);
-    session(addr);
+    Wire::session(addr);
     stays.send(Frame::client(CLOSE, Frame::close_payload(1000, "")).bytes());
     stays.expect_close(1000);
     stays.expect_end();
@@ -239,7 +231,7 @@ fn what_a_dead_process_left_behind_is_no_obstacle() {
     first.signal(rustix::process::Signal::KILL);
     assert!(!first.wait_exit().success());
     let second = line.next(addr);
-    session(addr);
+    Wire::session(addr);
     let _third = line.next(addr);
     assert_exits_0(second);
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::LazyLock;
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
@@ -75,13 +76,7 @@ fn what_is_not_changed_keeps_its_bytes() {
 
 #[test]
 fn others_read_the_same_and_find_no_fault() {
-    let Some(mut judge) = python_package("check_manifests.py", "kubernetes_validate") else { return };
-    let scratch = Scratch::new();
-    for file in accepted() {
-        let injected = run(command().arg("inject").arg(&file)).expect(0);
-        scratch.write(name(&file), &injected.stdout);
-    }
-    let checked = check(judge.arg(scratch.dir()));
+    let Some(checked) = injected() else { return };
     assert_eq!(checked["wrong"], json!([]));
     let versions: Vec<&str> =
         checked["versions"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
@@ -108,6 +103,20 @@ fn others_would_find_a_fault() {
     );
     let checked = check(judge.arg(scratch.dir()));
     assert!(checked["wrong"].to_string().contains("imag"), "{checked}");
+}
+
+/// What others say of all manifests with a sidecar; `None` where they are not installed.
+fn injected() -> Option<&'static Value> {
+    static JUDGED: LazyLock<Option<Value>> = LazyLock::new(|| {
+        let mut judge = python_package("check_manifests.py", "kubernetes_validate")?;
+        let scratch = Scratch::new();
+        for file in accepted() {
+            let injected = run(command().arg("inject").arg(&file)).expect(0);
+            scratch.write(name(&file), &injected.stdout);
+        }
+        Some(check(judge.arg(scratch.dir())))
+    });
+    JUDGED.as_ref()
 }
 
 fn check(judge: &mut Command) -> Value {
@@ -206,13 +215,7 @@ fn check_sidecar(file: &str, spec: &PodSpec, sidecar: &Container) {
 /// The configuration that a sidecar is given is one that it takes.
 #[test]
 fn the_sidecar_takes_what_it_is_given() {
-    let Some(mut judge) = python_package("check_manifests.py", "kubernetes_validate") else { return };
-    let scratch = Scratch::new();
-    for file in accepted() {
-        let injected = run(command().arg("inject").arg(&file)).expect(0);
-        scratch.write(name(&file), &injected.stdout);
-    }
-    let checked = check(judge.arg(scratch.dir()));
+    let Some(checked) = injected() else { return };
     let mut found = Vec::new();
     sidecars(&checked["files"], &mut found);
     assert!(found.len() >= AT_LEAST);

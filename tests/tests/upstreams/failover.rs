@@ -21,13 +21,6 @@ fn wait_for(sidecar: &Sidecar, message: &str, upstream: &str) {
     sidecar.wait_log(message, |line| line["message"] == message && line["upstream"] == upstream);
 }
 
-fn session(sidecar: &Sidecar) -> Wire {
-    let mut client = sidecar.client();
-    client.open("/", &[]);
-    client.echo("hello");
-    client
-}
-
 /// `ws`'s echo server as a process of its own, at this port or any.
 fn ws_server(port: u16) -> Option<Tool> {
     let mut server: Command = node("ws-server.mjs")?;
@@ -45,7 +38,7 @@ fn what_an_app_does_not_take_goes_to_the_next_one_and_only_once() {
     let (dead, app) = (Reserved::new(), App::echo());
     let sidecar =
         before(&[(dead.addr(), "name=dead"), (app.addr(), "name=live")]).flag("--upstream-check", "off").start();
-    session(&sidecar);
+    sidecar.session();
     let body = "a body that is sent once";
     let post = format!("POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     sidecar.client().ask(&post).expect(200);
@@ -60,7 +53,7 @@ fn of_two_processes_one_is_killed_and_its_sessions_move() {
     let (Some(one), Some(other)) = (ws_server(0), ws_server(0)) else { return };
     let (addr_one, addr_other) = (one.addr(), other.addr());
     let sidecar = before(&[(addr_one, "name=one"), (addr_other, "name=other")]).start();
-    let clients: Vec<Wire> = (0..2 * EACH).map(|_| session(&sidecar)).collect();
+    let clients: Vec<Wire> = (0..2 * EACH).map(|_| sidecar.session()).collect();
     drop(one);
     let mut at_other = Vec::new();
     for mut client in clients {
@@ -68,7 +61,7 @@ fn of_two_processes_one_is_killed_and_its_sessions_move() {
         client.send(outrigger_tests::Frame::client(outrigger_tests::ws::TEXT, "still there").bytes());
         match client.try_frame() {
             Ok(frame) if frame.opcode == outrigger_tests::ws::TEXT => at_other.push(client),
-            _ => at_other.push(session(&sidecar)),
+            _ => at_other.push(sidecar.session()),
         }
     }
     wait_for(&sidecar, EJECTED, "one");
@@ -81,7 +74,7 @@ fn of_two_processes_one_is_killed_and_its_sessions_move() {
     let one = ws_server(addr_one.port()).expect("it was there before");
     assert_eq!(one.addr(), addr_one);
     wait_for(&sidecar, WELL, "one");
-    let at_one: Vec<Wire> = (0..EACH).map(|_| session(&sidecar)).collect();
+    let at_one: Vec<Wire> = (0..EACH).map(|_| sidecar.session()).collect();
     for client in &mut at_other {
         client.echo("nobody was moved");
     }
@@ -144,5 +137,5 @@ fn a_name_that_never_resolves_is_told_with_its_line() {
     let sidecar = launch.start();
     let warning = format!("{path}:1:1: upstream nobody.invalid: the name does not resolve");
     sidecar.wait_log("a warning", |line| line["message"].as_str().is_some_and(|text| text.starts_with(&warning)));
-    session(&sidecar);
+    sidecar.session();
 }
