@@ -21,6 +21,7 @@ use outrigger::reload::source::{Files, Reading, Source};
 use outrigger::server::{Server, StartError, Surroundings};
 use outrigger::telemetry;
 use outrigger::tls::{Crypto, ServerSide};
+use outrigger::webhook;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Ok(Command::Demo(settings)) => demo(settings),
         Ok(Command::Drain(settings)) => drain(&settings),
         Ok(Command::Manifests(manifests)) => leave(&outrigger::inject::files::run(&manifests, &mut io::stdin())),
+        Ok(Command::Webhook(settings)) => webhook(*settings),
         Err(exit) => leave(&exit),
     }
 }
@@ -50,6 +52,12 @@ struct Refusal(String, u8);
 
 impl From<StartError> for Refusal {
     fn from(error: StartError) -> Self {
+        Self(error.to_string(), if error.is_config() { cli::USAGE } else { 1 })
+    }
+}
+
+impl From<webhook::StartError> for Refusal {
+    fn from(error: webhook::StartError) -> Self {
         Self(error.to_string(), if error.is_config() { cli::USAGE } else { 1 })
     }
 }
@@ -214,6 +222,27 @@ fn drain(settings: &Drain) -> ExitCode {
     let Err(why) = outcome else { return ExitCode::SUCCESS };
     let _ = writeln!(io::stderr(), "error: {why}");
     ExitCode::FAILURE
+}
+
+fn webhook(settings: webhook::Settings) -> ExitCode {
+    telemetry::init(settings.log);
+    let outcome = runtime(1).map_err(Refusal::from).and_then(|runtime| {
+        let outcome = runtime.block_on(async {
+            let (stop, hurry, reload) = (interrupted(1)?, interrupted(2)?, signal(SignalKind::hangup())?);
+            webhook::run(TokioNet::default(), settings, stop, hurry, reload).await?;
+            Ok(())
+        });
+        // A file that is being read is not waited for.
+        runtime.shutdown_background();
+        outcome
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Refusal(why, code)) => {
+            tracing::error!("{why}");
+            ExitCode::from(code)
+        }
+    }
 }
 
 /// The demo warns and fails like the real thing, but says little else: the page is what there is to see.

@@ -12,6 +12,7 @@ pub mod certs;
 pub mod held;
 pub mod hop;
 pub mod http;
+pub mod kubernetes;
 pub mod scratch;
 pub mod sidecar;
 pub mod tools;

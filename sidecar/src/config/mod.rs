@@ -41,8 +41,8 @@ use self::reader::Reader;
 pub use self::reference::reference;
 pub use self::report::{Finding, Place, Report, did_you_mean};
 pub use self::schema::schema;
-pub(crate) use self::settings::FILE_VARIABLE;
 use self::settings::Settings;
+pub(crate) use self::settings::{FILE_VARIABLE, is_service_link, split_at_commas};
 
 /// Reads the bytes of a file that the configuration names.
 pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
@@ -109,6 +109,15 @@ pub fn resolve_admin(sources: &Sources, read_file: Option<ReadFile>) -> Result<O
     let mut reader = Reader::new(&settings, read_file, Report::default());
     let admin = resolve::admin::admin(&mut reader, &[], &[]);
     if reader.report.faults.is_empty() { Ok(admin) } else { Err(reader.report) }
+}
+
+/// How the log is written, for a command that is no proxy. As with [`resolve_admin`], nothing else in the sources matters.
+pub(crate) fn resolve_log(sources: &Sources) -> Result<Log, Report> {
+    let mut report = Report::default();
+    let settings = Settings::read(sources, &mut report).ok_or_else(|| report.clone())?;
+    let mut reader = Reader::new(&settings, None, Report::default());
+    let log = resolve::log(&mut reader);
+    if reader.report.faults.is_empty() { Ok(log) } else { Err(reader.report) }
 }
 
 /// Whether a key of this name or alias holds the path of a file.

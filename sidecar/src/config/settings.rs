@@ -178,8 +178,16 @@ pub(crate) fn unknown<'a>(
     report.fault(place, problem, advice);
 }
 
-/// Splits at commas; `\,` is a comma within a value. An empty text is an empty list.
 fn split_list(text: &str, place: &Place) -> Given {
+    let items = split_at_commas(text).into_iter().map(|text| Item { text, place: place.clone() }).collect();
+    Given { items, place: place.clone() }
+}
+
+/// Splits at commas; `\,` is a comma within a value. An empty text is an empty list.
+pub(crate) fn split_at_commas(text: &str) -> Vec<String> {
+    if text.trim().is_empty() {
+        return Vec::new();
+    }
     let mut texts = vec![String::new()];
     let mut letters = text.chars().peekable();
     while let Some(letter) = letters.next() {
@@ -189,16 +197,12 @@ fn split_list(text: &str, place: &Place) -> Given {
             other => texts.last_mut().expect("never empty").push(other),
         }
     }
-    if text.trim().is_empty() {
-        texts.clear();
-    }
-    let items = texts.iter().map(|text| Item { text: text.trim().to_owned(), place: place.clone() }).collect();
-    Given { items, place: place.clone() }
+    texts.iter().map(|text| text.trim().to_owned()).collect()
 }
 
 /// Whether Kubernetes made this variable for a Service that happens to be called `outrigger` or `outrigger-…`:
 /// `*_SERVICE_HOST`, `*_SERVICE_PORT*`, `*_PORT` and `*_PORT_80_TCP*`. Nobody wrote those, so they are no faults.
-fn is_service_link(rest: &str) -> bool {
+pub(crate) fn is_service_link(rest: &str) -> bool {
     let rest = format!("_{rest}");
     let numbered_port = || {
         rest.split("_PORT_").skip(1).any(|tail| {

@@ -73,7 +73,7 @@ pub(crate) fn config(reader: &mut Reader) -> Option<Config> {
     })
 }
 
-fn log(reader: &mut Reader) -> Log {
+pub(super) fn log(reader: &mut Reader) -> Log {
     let format = match reader.choice("log_format") {
         "text" => LogFormat::Text,
         "json" => LogFormat::Json,
