@@ -133,6 +133,7 @@ fn reports_of_all_families_are_drawn_at_any_width_light_and_dark() {
         reported(&folder, "along", &along, &["--seed", "1"]),
         reported(&folder, "idle", &sweep(""), &["--seed", "1"]),
         reported(&folder, "far", FAR, &["--seed", "1"]),
+        reported(&folder, "large", &large(), &["--seed", "1"]),
     ];
     for four in opened(browser, &pages).chunks(4) {
         for page in four {
@@ -144,13 +145,27 @@ fn reports_of_all_families_are_drawn_at_any_width_light_and_dark() {
                 }
                 "idle.html" => shows_who_cuts(page),
                 "far.html" => shows_the_cut(page),
+                "large.html" => minds_large_messages(page),
                 other => panic!("{other}"),
             }
         }
     }
 }
 
+/// Loss and large messages, in whose delays the network is not exact.
+fn large() -> String {
+    WAYS.replace("[workload]", "[link]\nloss = '2%'\n[workload]\nsize = '60000'")
+}
+
+fn minds_large_messages(page: &Value) {
+    assert_eq!(texts(&page["headings"])[0], "How true these figures are", "before all figures: {page}");
+    assert!(texts(&page["minded"])[0].contains("large.toml has up to 2% of packets lost, and up to 60 kB at once"));
+    assert_eq!(page["notes"], 1, "and where the figures are");
+}
+
 fn shows_ways(page: &Value) {
+    assert_eq!(texts(&page["headings"]).last(), Some(&"How true these figures are"), "at the end: {page}");
+    assert_eq!((&page["minded"], &page["notes"]), (&Value::Array(Vec::new()), &Value::from(0)));
     assert_eq!(page["title"], "✓ All 4 runs hold");
     assert_eq!(texts(&page["headings"])[0], "✓ ways </script><img src=x onerror=alert(1)>");
     let captions = texts(&page["captions"]);
