@@ -78,7 +78,7 @@ pub(super) fn load(paths: &[PathBuf], err: &mut dyn Write) -> Result<Vec<Loaded>
 }
 
 /// A file itself, or all scenarios of a folder, by name. What is hidden is passed over: Kubernetes keeps the files of a
-/// mounted ConfigMap in a hidden folder, beside links to them.
+/// mounted `ConfigMap` in a hidden folder, beside links to them.
 fn find(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     if !path.is_dir() {
         files.push(path.to_owned());

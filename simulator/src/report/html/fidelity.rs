@@ -39,11 +39,16 @@ pub(super) fn section(report: &Report, played: &[(&Played, &Batch)]) -> String {
         1,
         &rows,
     );
-    let why: String = measured.why.iter().map(|why| format!("<li>{}</li>", esc(why))).collect();
     let _ = write!(
         text,
-        "<details><summary>All kinds of figures, and why some are off</summary>{table}<ul class=\"lead\">{why}</ul>\
-         <p class=\"muted\">Cell by cell: <code>{}</code></p></details></section>\n",
+        "<details><summary>All kinds of figures, and why some are off</summary>{table}<ul class=\"lead\">"
+    );
+    for why in &measured.why {
+        let _ = write!(text, "<li>{}</li>", esc(why));
+    }
+    let _ = writeln!(
+        text,
+        "</ul><p class=\"muted\">Cell by cell: <code>{}</code></p></details></section>",
         fidelity::WHERE
     );
     text
