@@ -156,7 +156,7 @@ impl Host {
             fs::copy(word, to).unwrap_or_else(|e| panic!("{word}: {e}"));
         }
         fs::copy(echo, root.join("echo")).unwrap_or_else(|e| panic!("{echo}: {e}"));
-        let recipe = "FROM scratch\nCOPY . /\nUSER 1000:1000\nENTRYPOINT [\"/echo\"]\n";
+        let recipe = "FROM scratch\nCOPY . /\nUSER 1000:1000\nENTRYPOINT [\"/echo\"]\nCMD [\"0.0.0.0:3000\"]\n";
         let recipe = self.scratch.write("Containerfile", recipe);
         let context = self.scratch.path("app");
         self.podman(&["build", "--isolation", "chroot", "--tag", APP_IMAGE, "--file", &recipe, &context]);

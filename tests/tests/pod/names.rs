@@ -17,7 +17,7 @@ fn names_resolve_from_the_file_of_hosts_and_over_dns() {
     host.make_app();
     serve_dns("app.example", APP);
     let run = ["run", "--detach", "--network", NETWORK];
-    host.podman(&[&run[..], &["--name", "app", "--ip", &APP.to_string(), APP_IMAGE, "0.0.0.0:3000"]].concat());
+    host.podman(&[&run[..], &["--name", "app", "--ip", &APP.to_string(), APP_IMAGE]].concat());
     let file = format!("file.example:{APP}");
     for (name, upstream) in [("by-dns", "app.example:3000"), ("by-file", "file.example:3000")] {
         let sidecar = ["--name", name, "--ip", &POD.to_string(), "--dns", &GATEWAY.to_string()];
