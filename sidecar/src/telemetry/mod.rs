@@ -4,6 +4,7 @@
 mod log;
 pub mod metrics;
 mod notice;
+pub mod otlp;
 pub mod trace;
 
 use std::sync::Arc;

@@ -5,6 +5,7 @@ pub(super) mod admin;
 mod http;
 mod lifecycle;
 mod listen;
+mod otlp;
 mod session;
 mod upstream;
 
@@ -41,6 +42,8 @@ pub(crate) fn config(reader: &mut Reader) -> Option<Config> {
     let worker_threads = to_usize(reader.count("worker_threads"));
     let log = log(reader);
     let admin = admin::admin(reader, &listeners, &upstreams);
+    let otlp = otlp::otlp(reader);
+    let tracing = otlp::tracing(reader, otlp.traces.is_some());
     if reader.report.faults.is_empty() {
         reader.report.warnings.append(&mut reader.cross_warnings);
     }
@@ -70,6 +73,8 @@ pub(crate) fn config(reader: &mut Reader) -> Option<Config> {
         worker_threads,
         log,
         admin,
+        tracing,
+        otlp,
     })
 }
 
