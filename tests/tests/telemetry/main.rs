@@ -1,0 +1,3 @@
+//! What people see of the sidecar from outside: metrics.
+
+mod metrics;
