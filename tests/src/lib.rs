@@ -9,6 +9,7 @@
 
 pub mod app;
 pub mod certs;
+pub mod collector;
 pub mod held;
 pub mod hop;
 pub mod http;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 pub use app::{App, Conn};
 pub use certs::{Authority, Identity};
+pub use collector::{Collector, Reply};
 pub use held::Held;
 pub use hop::Hop;
 pub use http::{Head, Response};

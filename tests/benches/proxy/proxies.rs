@@ -207,7 +207,7 @@ impl Drop for Proxy {
 fn command_of(path: &std::path::Path) -> Command {
     let mut clean = Command::new(path);
     for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(|name| name.starts_with("OUTRIGGER_")) {
+        if name.to_str().is_some_and(|name| name.starts_with("OUTRIGGER_") || name.starts_with("OTEL_")) {
             clean.env_remove(name);
         }
     }

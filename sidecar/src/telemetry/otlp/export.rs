@@ -293,7 +293,8 @@ impl<N: Net> Delivery<N> {
             };
             self.tally.attempted(self.signal, Outcome::Unavailable);
             self.complaints.complain(self.signal, &why);
-            let wait = after.unwrap_or_default().max(self.spread(pause));
+            // What it says may be anything; what is longer than the patience is all the same.
+            let wait = after.unwrap_or_default().min(PATIENCE).max(self.spread(pause));
             pause = (2 * pause).min(LONGEST_PAUSE);
             if stopped || Instant::now() + wait >= until {
                 return Delivered::Not(if stopped { Loss::Stopped } else { Loss::Unavailable });

@@ -8,12 +8,14 @@
 
 mod answer;
 mod collector;
+mod courier;
 mod encode;
 mod export;
 mod message;
 mod queue;
 mod tally;
 
+pub use courier::Courier;
 pub use encode::{Resource, metrics, metrics_json, traces, traces_json};
 pub use export::Exporter;
 pub use tally::Tally;
