@@ -158,7 +158,6 @@ impl Collector {
                         biased;
                         () = stopped.notified() => return,
                         Ok((stream, _)) = listener.accept() => {
-                            #[expect(clippy::disallowed_methods, reason = "there is no other host than this one")]
                             tokio::spawn(serve_grpc(stream, shared.clone(), answer.clone()));
                         }
                     }
@@ -311,7 +310,8 @@ fn serve_http(conn: &mut Conn, record: &Record, answer: &Answer) {
                 }
             }
             Reply::Raw(bytes) => {
-                conn.send(bytes);
+                // As above.
+                conn.try_send(bytes);
                 return;
             }
             Reply::Hang => {
@@ -325,7 +325,6 @@ fn serve_http(conn: &mut Conn, record: &Record, answer: &Answer) {
 async fn serve_grpc(stream: tokio::net::TcpStream, record: Arc<Record>, answer: Arc<Answer>) {
     let Ok(mut connection) = h2::server::handshake(stream).await else { return };
     while let Some(Ok((request, respond))) = connection.accept().await {
-        #[expect(clippy::disallowed_methods, reason = "there is no other host than this one")]
         tokio::spawn(answer_grpc(request, respond, record.clone(), answer.clone()));
     }
 }
@@ -343,7 +342,10 @@ async fn answer_grpc(
         let _ = body.flow_control().release_capacity(chunk.len());
         bytes.extend_from_slice(&chunk);
     }
-    assert_eq!((&parts.headers["content-type"], &parts.headers["te"]), (&"application/grpc".parse().unwrap(), &"trailers".parse().unwrap()));
+    assert_eq!(
+        (&parts.headers["content-type"], &parts.headers["te"]),
+        (&"application/grpc".parse().unwrap(), &"trailers".parse().unwrap())
+    );
     let length = u32::from_be_bytes(bytes[1..5].try_into().expect("four bytes"));
     assert_eq!((bytes[0], length as usize), (0, bytes.len() - 5), "one message, not compressed");
     let traces = match parts.uri.path() {

@@ -70,7 +70,8 @@ impl Exports {
 
     /// Fails with the first thing that could not be done.
     pub(super) fn write(&self, scenario: &Scenario, run: &Run) -> Result<(), String> {
-        let written = |path: &PathBuf, text: String| fs::write(path, text).map_err(|why| format!("{}: {why}", path.display()));
+        let written =
+            |path: &PathBuf, text: String| fs::write(path, text).map_err(|why| format!("{}: {why}", path.display()));
         if let Some(path) = &self.otlp {
             written(path, export::lines(scenario, run))?;
         }
@@ -81,7 +82,9 @@ impl Exports {
             send(collector, scenario, run)?;
         }
         match &run.spans {
-            Some(spans) if spans.left_out > 0 => Err(format!("{} spans were too many and are left out", spans.left_out)),
+            Some(spans) if spans.left_out > 0 => {
+                Err(format!("{} spans were too many and are left out", spans.left_out))
+            }
             _ => Ok(()),
         }
     }
@@ -93,7 +96,8 @@ fn collector(url: &str, protocol: &str) -> Result<Export, String> {
     let flags = flags.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
     let resolved = config::resolve(&Sources { flags, ..Sources::default() }, None);
     let (config, _) = resolved.map_err(|report| {
-        let faults: Vec<String> = report.faults.iter().map(|fault| format!("{}; {}", fault.problem, fault.advice)).collect();
+        let faults: Vec<String> =
+            report.faults.iter().map(|fault| format!("{}; {}", fault.problem, fault.advice)).collect();
         format!("--{ENDPOINT}: {}", faults.join("; "))
     })?;
     Ok(config.otlp.traces.expect("an endpoint was given"))

@@ -166,9 +166,10 @@ impl Drawing<'_> {
             let over = session.over_us().unwrap_or(end);
             self.complete(track, "session", "session", opened_us, over, &how);
             let apps = &self.scenario.sidecars[sidecar].apps;
-            let named = session.upstream.as_ref().and_then(|name| {
-                apps.iter().find(|app| self.scenario.apps[app.0].name == **name)
-            });
+            let named = session
+                .upstream
+                .as_ref()
+                .and_then(|name| apps.iter().find(|app| self.scenario.apps[app.0].name == **name));
             let app = named.unwrap_or(&apps[0]).0;
             // Tracks of several sidecars, on one host.
             let at_app = (Self::app(app), (sidecar as u64 + 1) << 48 | track.1);
@@ -190,9 +191,8 @@ impl Drawing<'_> {
             }
             for span in &of.spans {
                 let handshake = span.parent.unwrap_or(span.context.span);
-                let session = session_of(span).or_else(|| {
-                    sessions.get(&span.context.span).or_else(|| sessions.get(&handshake)).copied()
-                });
+                let session = session_of(span)
+                    .or_else(|| sessions.get(&span.context.span).or_else(|| sessions.get(&handshake)).copied());
                 let (from, to) = (self.since(span.start), self.since(span.end));
                 let mut args = arguments(&span.attributes);
                 if let Some(error) = span.error {
@@ -238,9 +238,7 @@ impl Drawing<'_> {
 
     /// An asynchronous span, which may overlap with others.
     fn pair(&mut self, (pid, tid): Track, cat: &str, name: &str, id: &str, (from, to): (u64, u64), args: &Value) {
-        let event = |ph: &str, ts: u64, args: &Value| {
-            json!({ "ph": ph, "cat": cat, "name": name, "id": id, "pid": pid, "tid": tid, "ts": ts, "args": args })
-        };
+        let event = |ph: &str, ts: u64, args: &Value| json!({ "ph": ph, "cat": cat, "name": name, "id": id, "pid": pid, "tid": tid, "ts": ts, "args": args });
         self.events.push(event("b", from, args));
         self.events.push(event("e", to.max(from), &json!({})));
     }

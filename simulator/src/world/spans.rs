@@ -60,12 +60,11 @@ impl Sink for ProcessSink {
         }
         *kept += 1;
         let of_it = |of: &&mut OfProcess| (of.sidecar, of.process) == (self.sidecar, self.process);
-        match spans.processes.iter_mut().find(of_it) {
-            Some(of) => of.spans.push(span),
-            None => {
-                let (sidecar, process) = (self.sidecar, self.process);
-                spans.processes.push(OfProcess { sidecar, process, spans: vec![span] });
-            }
+        if let Some(of) = spans.processes.iter_mut().find(of_it) {
+            of.spans.push(span);
+        } else {
+            let (sidecar, process) = (self.sidecar, self.process);
+            spans.processes.push(OfProcess { sidecar, process, spans: vec![span] });
         }
     }
 }

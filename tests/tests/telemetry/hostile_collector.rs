@@ -1,9 +1,6 @@
 //! Whatever answers at the collector's address: the sidecar goes on, and what was not taken is counted.
 
-use std::time::Instant;
-
-use outrigger_tests::samples::Samples;
-use outrigger_tests::{App, Collector, PATIENCE, Reply, Sidecar, Wire};
+use outrigger_tests::{App, Collector, Reply, Sidecar};
 
 struct Case {
     what: &'static str,
@@ -29,23 +26,16 @@ fn check(protocol: &str, collector: &Collector, case: &Case) {
         .flag("--span-export-interval", "20ms")
         .start();
     let mut client = sidecar.session();
-    let mut counted = |page: &Samples| {
-        // Sessions go on all the while.
-        client.echo("as if nothing were");
-        let attempts = format!("outrigger_otlp_exports_total{{signal=\"traces\",result=\"{}\"}}", case.result);
-        let lost = case.lost.map(|reason| format!("outrigger_otlp_spans_lost_total{{reason=\"{reason}\"}}"));
-        page.get(&attempts) >= 1.0 && lost.is_none_or(|lost| page.get(&lost) >= 1.0)
-    };
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let admin = Wire::plain(sidecar.addr("admin")).ask("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").expect(200);
-        let page = Samples::parse(&admin.text());
-        if counted(&page) {
-            assert!(page.get("outrigger_otlp_spans_exported_total").abs() < 1e-9, "{}: nothing was taken", case.what);
-            break;
-        }
-        assert!(Instant::now() < deadline, "{protocol}, {}: {}", case.what, page.page());
-    }
+    client.echo("as if nothing were");
+    let attempts = format!("outrigger_otlp_exports_total{{signal=\"traces\",result=\"{}\"}}", case.result);
+    let lost = case.lost.map(|reason| format!("outrigger_otlp_spans_lost_total{{reason=\"{reason}\"}}"));
+    let what = format!("the account of {} over {protocol}", case.what);
+    let page = sidecar.wait_metrics(&what, |page| {
+        page.get(&attempts) >= 1.0 && lost.as_ref().is_none_or(|lost| page.get(lost) >= 1.0)
+    });
+    assert!(page.get("outrigger_otlp_spans_exported_total").abs() < 1e-9, "{what}: nothing was taken");
+    // The session went on all the while.
+    client.echo("as if nothing were");
     client.part();
 }
 
@@ -55,19 +45,39 @@ fn over_http() {
     let cases = [
         case("a web server", Reply::Say("text/html", html), Some("nonsense"), "nonsense"),
         case("broken protobuf", Reply::Say("application/x-protobuf", vec![0x0a, 200]), Some("nonsense"), "nonsense"),
-        case("a body without end", Reply::Say("application/x-protobuf", vec![0; 1 << 20]), Some("nonsense"), "nonsense"),
+        case(
+            "a body without end",
+            Reply::Say("application/x-protobuf", vec![0; 1 << 20]),
+            Some("nonsense"),
+            "nonsense",
+        ),
         case("broken JSON", Reply::Say("application/json", b"{".to_vec()), Some("nonsense"), "nonsense"),
         case("400", Reply::Refuse(400, Vec::new()), Some("refused"), "refused"),
         case("401", Reply::Refuse(401, Vec::new()), Some("refused"), "refused"),
         case("404", Reply::Refuse(404, Vec::new()), Some("refused"), "refused"),
-        case("a redirect", Reply::Refuse(302, vec![("Location", "http://127.0.0.1:1/".into())]), Some("refused"), "refused"),
+        case(
+            "a redirect",
+            Reply::Refuse(302, vec![("Location", "http://127.0.0.1:1/".into())]),
+            Some("refused"),
+            "refused",
+        ),
         case("not HTTP", Reply::Raw(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()), None, "unavailable"),
         case("nothing at all", Reply::Raw(Vec::new()), None, "unavailable"),
         case("half an answer", Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Le".to_vec()), None, "unavailable"),
-        case("half a body", Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf".to_vec()), Some("nonsense"), "nonsense"),
+        case(
+            "half a body",
+            Reply::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf".to_vec()),
+            Some("nonsense"),
+            "nonsense",
+        ),
         case("a header without end", Reply::Raw(vec![b'a'; 1 << 20]), None, "unavailable"),
         case("silence", Reply::Hang, None, "unavailable"),
-        case("a wait for ever", Reply::Refuse(503, vec![("retry-after", u64::MAX.to_string())]), Some("unavailable"), "unavailable"),
+        case(
+            "a wait for ever",
+            Reply::Refuse(503, vec![("retry-after", u64::MAX.to_string())]),
+            Some("unavailable"),
+            "unavailable",
+        ),
     ];
     for case in &cases {
         let reply = case.reply.clone();

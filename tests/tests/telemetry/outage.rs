@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use outrigger_tests::app::Reserved;
-use outrigger_tests::samples::Samples;
-use outrigger_tests::{App, Collector, Launch, Reply, Sidecar, Wire};
+use outrigger_tests::{App, Collector, Launch, Reply, Samples, Sidecar, Wire};
 
 /// Spans of one request to the app: the sidecar's own, and that of its request to the app.
 const SPANS: usize = 2;
@@ -26,11 +25,6 @@ fn ask(client: &mut Wire, count: usize) {
     }
 }
 
-fn page(sidecar: &Sidecar) -> Samples {
-    let page = Wire::plain(sidecar.addr("admin")).ask("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").expect(200);
-    Samples::parse(&page.text())
-}
-
 fn lost(page: &Samples) -> f64 {
     page.sum("outrigger_otlp_spans_lost_total", &[])
 }
@@ -38,25 +32,24 @@ fn lost(page: &Samples) -> f64 {
 /// Waits until nothing waits any more of so many spans, and checks the account of them against what the collector has.
 #[track_caller]
 fn account(sidecar: &Sidecar, collector: &Collector, made: usize) -> Samples {
-    #[expect(clippy::cast_precision_loss, reason = "a few")]
-    let made = made as f64;
-    let deadline = Instant::now() + outrigger_tests::PATIENCE;
-    loop {
-        let page = page(sidecar);
-        let exported = page.get("outrigger_otlp_spans_exported_total");
-        let settled = exported + lost(&page);
-        assert!(settled <= made, "{settled} of {made}");
-        if settled >= made {
-            let has: BTreeSet<_> = collector.taken().spans.iter().map(|span| span.span_id.clone()).collect();
-            #[expect(clippy::cast_precision_loss, reason = "a few")]
-            let missing = made - has.len() as f64;
-            assert!((lost(&page) - missing).abs() < 1e-9, "{} lost by the metric, {missing} by the collector", lost(&page));
-            assert!((exported - (made - missing)).abs() < 1e-9);
-            return page;
-        }
-        assert!(Instant::now() < deadline, "{settled} of {made} spans are accounted for");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let exported = |page: &Samples| page.get("outrigger_otlp_spans_exported_total");
+    let made = count(made);
+    let page = sidecar.wait_metrics("an account of every span", |page| exported(page) + lost(page) >= made);
+    let has: BTreeSet<_> = collector.taken().spans.iter().map(|span| span.span_id.clone()).collect();
+    let missing = made - count(has.len());
+    is(lost(&page), missing);
+    is(exported(&page), made - missing);
+    page
+}
+
+#[track_caller]
+fn is(figure: f64, expected: f64) {
+    assert!((figure - expected).abs() < 1e-9, "{figure} is not {expected}");
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a few")]
+fn count(things: usize) -> f64 {
+    things as f64
 }
 
 #[test]
@@ -68,7 +61,7 @@ fn after_an_outage_the_metric_says_just_what_is_missing() {
     let sidecar = launch(&app, &url).flag("--span-queue", "50").start();
     let mut client = sidecar.client();
     ask(&mut client, BEFORE);
-    assert!(lost(&page(&sidecar)) > 0.0, "there is no room for all of them");
+    assert!(lost(&sidecar.metrics()) > 0.0, "there is no room for all of them");
     let full = Arc::new(AtomicBool::new(false));
     let is_full = full.clone();
     let collector = Collector::over_http(port.listen(), None, move |_| {
@@ -78,7 +71,7 @@ fn after_an_outage_the_metric_says_just_what_is_missing() {
     assert!(after_first.sum("outrigger_otlp_spans_lost_total", &["queue_full"]) > 0.0);
     ask(&mut client, 10);
     let after_quiet = account(&sidecar, &collector, SPANS * (BEFORE + 10));
-    assert!((lost(&after_quiet) - lost(&after_first)).abs() < 1e-9, "with the collector there, nothing is lost");
+    is(lost(&after_quiet), lost(&after_first));
     full.store(true, Ordering::SeqCst);
     ask(&mut client, BEFORE);
     full.store(false, Ordering::SeqCst);
@@ -87,7 +80,10 @@ fn after_an_outage_the_metric_says_just_what_is_missing() {
     // The log tells of it too, and not once for each.
     let log = sidecar.log();
     let told = |what: &str| log.iter().filter(|line| line.contains(what)).count();
-    assert_eq!((told("spans are lost"), told("the collector does not take")), (1, 1), "{log:#?}");
+    // A minute apart, whatever the machine does.
+    for what in ["spans are lost", "the collector does not take"] {
+        assert!((1..=3).contains(&told(what)), "{what}: {log:#?}");
+    }
 }
 
 #[test]
@@ -105,7 +101,7 @@ fn a_dead_collector_neither_delays_sessions_nor_the_end_and_the_losses_are_told(
         assert!(sidecar.wait_exit().success());
         assert!(asked.elapsed() < Duration::from_secs(15), "{:?}", asked.elapsed());
         let log = sidecar.log();
-        let line = log.iter().find(|line| line.contains("spans are lost")).unwrap_or_else(|| panic!("{log:#?}"));
+        let line = log.iter().rfind(|line| line.contains("spans are lost")).unwrap_or_else(|| panic!("{log:#?}"));
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
         assert_eq!(line["all"], 3, "handshake, its request to the app, and the only segment: {line}");
     }
@@ -118,29 +114,29 @@ fn what_a_collector_asks_to_be_told_later_it_is_told_later() {
         if later(request.nth) { Reply::Refuse(503, vec![("retry-after", "2".to_owned())]) } else { Reply::Take }
     });
     // UNAVAILABLE says no time.
-    let grpc = Collector::grpc(move |request| if later(request.nth) { Reply::Refuse(14, Vec::new()) } else { Reply::Take });
+    let grpc =
+        Collector::grpc(move |request| if later(request.nth) { Reply::Refuse(14, Vec::new()) } else { Reply::Take });
     for (protocol, collector, at_least) in [("http/protobuf", &http, 2000), ("grpc", &grpc, 500)] {
         let app = App::ok();
         let sidecar = launch(&app, &collector.url()).flag("--otlp-protocol", protocol).start();
         ask(&mut sidecar.client(), 1);
         let page = account(&sidecar, collector, SPANS);
-        assert!(lost(&page).abs() < 1e-9);
+        is(lost(&page), 0.0);
         let requests = collector.wait_requests(2);
         // Our clock begins when the answer is on its way.
         let waited = requests[1].at - requests[0].at;
         assert!(waited >= Duration::from_millis(at_least), "{protocol}: {waited:?}");
         assert_eq!(requests[0].message, requests[1].message);
         let attempts = page.get("outrigger_otlp_exports_total{signal=\"traces\",result=\"unavailable\"}");
-        assert!((attempts - 1.0).abs() < 1e-9);
+        is(attempts, 1.0);
     }
 }
 
 #[test]
 fn what_a_collector_rejects_of_a_request_is_counted() {
-    for (protocol, collector) in [
-        ("http/protobuf", Collector::http(|_| Reply::Partial(1))),
-        ("grpc", Collector::grpc(|_| Reply::Partial(1))),
-    ] {
+    for (protocol, collector) in
+        [("http/protobuf", Collector::http(|_| Reply::Partial(1))), ("grpc", Collector::grpc(|_| Reply::Partial(1)))]
+    {
         let app = App::ok();
         let sidecar = launch(&app, &collector.url()).flag("--otlp-protocol", protocol).start();
         ask(&mut sidecar.client(), 1);

@@ -30,14 +30,8 @@ const EXPORT_KEYS: [&str; 11] = [
 ];
 
 /// Keys that mean nothing without traces.
-const TRACE_KEYS: [&str; 6] = [
-    "traces_sampler",
-    "traces_sampler_arg",
-    "trace_messages",
-    "trace_segment",
-    "span_queue",
-    "span_export_interval",
-];
+const TRACE_KEYS: [&str; 6] =
+    ["traces_sampler", "traces_sampler_arg", "trace_messages", "trace_segment", "span_queue", "span_export_interval"];
 
 /// A kind of telemetry with its own keys, which win over those for both.
 struct Signal {
@@ -184,7 +178,10 @@ fn headers(reader: &mut Reader, name: &'static str) -> Vec<(::http::HeaderName, 
 
 /// The configured attributes with the name of the service, which has a key of its own that wins.
 fn resource(reader: &mut Reader) -> Vec<(String, String)> {
-    let name = reader.value("service_name", plain(|text| if text.is_empty() { Err(Problem::new("is empty")) } else { Ok(text.to_owned()) }));
+    let name = reader.value(
+        "service_name",
+        plain(|text| if text.is_empty() { Err(Problem::new("is empty")) } else { Ok(text.to_owned()) }),
+    );
     let mut resource: Vec<(String, String)> = Vec::new();
     for found in reader.many("resource_attributes", plain(|text| attribute(text).map(|attribute| vec![attribute]))) {
         let (name, value) = found.value;
@@ -220,10 +217,16 @@ fn collector(text: &str) -> Result<Collector, Problem> {
     let tls = match uri.scheme() {
         Some(scheme) if *scheme == Scheme::HTTP => false,
         Some(scheme) if *scheme == Scheme::HTTPS => true,
-        _ => return Err(wrong().advise(format!("write `http://{}`, or `https://` for TLS", text.trim_start_matches('/')))),
+        _ => {
+            return Err(
+                wrong().advise(format!("write `http://{}`, or `https://` for TLS", text.trim_start_matches('/')))
+            );
+        }
     };
     if uri.query().is_some() || text.contains('#') {
-        return Err(Problem::new(format!("`{text}` has more than a path behind the host")).advise("write it without that"));
+        return Err(
+            Problem::new(format!("`{text}` has more than a path behind the host")).advise("write it without that")
+        );
     }
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let authority = uri.authority().map(::http::uri::Authority::as_str).unwrap_or_default();
@@ -231,7 +234,13 @@ fn collector(text: &str) -> Result<Collector, Problem> {
     let port = match uri.port() {
         Some(port) => port.as_u16(),
         None if authority.rsplit_once(':').is_some_and(|(_, behind)| !behind.ends_with(']')) => return Err(wrong()),
-        None => if tls { 443 } else { 80 },
+        None => {
+            if tls {
+                443
+            } else {
+                80
+            }
+        }
     };
     if host.is_empty() || port == 0 {
         return Err(wrong());

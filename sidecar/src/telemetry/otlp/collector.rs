@@ -79,8 +79,11 @@ impl<N: Net> Collector<N> {
         let to = &export.to;
         let grpc = export.protocol == OtlpProtocol::Grpc;
         let scheme = if to.tls { "https" } else { "http" };
-        let authority =
-            if to.host.contains(':') { format!("[{}]:{}", to.host, to.port) } else { format!("{}:{}", to.host, to.port) };
+        let authority = if to.host.contains(':') {
+            format!("[{}]:{}", to.host, to.port)
+        } else {
+            format!("{}:{}", to.host, to.port)
+        };
         let path = match signal {
             _ if !grpc => to.path.as_str(),
             Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
@@ -114,11 +117,11 @@ impl<N: Net> Collector<N> {
             Ok(Ok(answer)) => answer,
             Ok(Err(fault)) => {
                 self.connection = None;
-                Answer::later(fault)
+                Answer::later(&fault)
             }
             Err(_) => {
                 self.connection = None;
-                Answer::later(format!("no answer within {limit:?}"))
+                Answer::later(&format!("no answer within {limit:?}"))
             }
         }
     }
@@ -203,7 +206,7 @@ impl<N: Net> Collector<N> {
                 Sender::Http1(sender)
             }
             OtlpProtocol::Grpc => {
-                let mut builder = http2::Builder::new(Spawn(self.net.clone()));
+                let mut builder = http2::Builder::new(Spawn(Arc::new(self.net.clone())));
                 builder.timer(TokioTimer::new()).max_header_list_size(MAX_HEADER_BYTES);
                 let (sender, connection) = builder.handshake(io).await?;
                 self.net.spawn(drive(connection, ended));
@@ -255,7 +258,7 @@ async fn drive(connection: impl Future<Output = hyper::Result<()>>, mut unwanted
 
 /// Runs hyper's tasks on the host.
 #[derive(Clone)]
-struct Spawn<N>(N);
+struct Spawn<N>(Arc<N>);
 
 impl<N: Net, F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Spawn<N> {
     fn execute(&self, task: F) {

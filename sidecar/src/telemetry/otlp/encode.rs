@@ -111,7 +111,7 @@ fn write_span(out: &mut impl Message, span: &Span) {
     out.messages((13, "links"), &span.links, |out, link| {
         out.id((1, "traceId"), &link.trace);
         out.id((2, "spanId"), &link.span);
-        out.fixed32((6, "flags"), HAS_IS_REMOTE | u32::from(link.sampled) * SAMPLED);
+        out.fixed32((6, "flags"), flags(link.sampled));
     });
     if let Some(why) = span.error {
         out.message((15, "status"), |out| {
@@ -121,7 +121,11 @@ fn write_span(out: &mut impl Message, span: &Span) {
     }
     // The parent of a server's span is in the process of its client.
     let remote = if span.kind == SpanKind::Server && span.parent.is_some() { IS_REMOTE } else { 0 };
-    out.fixed32((16, "flags"), HAS_IS_REMOTE | remote | u32::from(span.context.sampled) * SAMPLED);
+    out.fixed32((16, "flags"), flags(span.context.sampled) | remote);
+}
+
+fn flags(sampled: bool) -> u32 {
+    if sampled { HAS_IS_REMOTE | SAMPLED } else { HAS_IS_REMOTE }
 }
 
 fn write_attributes(out: &mut impl Message, field: Field, attributes: &[(&'static str, Attr)]) {
@@ -141,7 +145,8 @@ fn write_metric(out: &mut impl Message, snapshot: &Snapshot, since: Nanos, now: 
     out.text((1, "name"), family.name);
     out.text((2, "description"), family.help);
     out.text((3, "unit"), family.unit);
-    let point = |out: &mut _, (labels, value): &(Vec<String>, Value)| write_point(out, labels, value, snapshot, since, now);
+    let point =
+        |out: &mut _, (labels, value): &(Vec<String>, Value)| write_point(out, labels, value, snapshot, since, now);
     match family.kind {
         Kind::Gauge => out.message((5, "gauge"), |out| out.messages((1, "dataPoints"), series, point)),
         Kind::Counter => out.message((7, "sum"), |out| {

@@ -44,7 +44,8 @@ pub struct Exporter<N: Net> {
 
 /// An exporter at work.
 pub struct Running {
-    stop: watch::Sender<bool>,
+    traces: watch::Sender<bool>,
+    metrics: watch::Sender<bool>,
 }
 
 impl<N: Net> Exporter<N> {
@@ -58,8 +59,9 @@ impl<N: Net> Exporter<N> {
         let collector = |export: &Option<_>, signal| {
             export.as_ref().map(|export| Collector::new(net.clone(), export, signal, crypto)).transpose()
         };
-        let (traces, metrics) = (collector(&otlp.traces, Signal::Traces)?, collector(&otlp.metrics, Signal::Metrics)?);
-        let queue = traces.as_ref().map(|_| Queue::new(otlp.queue, Arc::clone(&tally)));
+        let to_traces = collector(&otlp.traces, Signal::Traces)?;
+        let to_metrics = collector(&otlp.metrics, Signal::Metrics)?;
+        let queue = to_traces.as_ref().map(|_| Queue::new(otlp.queue, Arc::clone(&tally)));
         let clock = net.clone();
         let tracer = queue.as_ref().map(|queue| {
             let sink = Arc::clone(queue) as Arc<dyn Sink>;
@@ -70,8 +72,8 @@ impl<N: Net> Exporter<N> {
             tally,
             queue,
             tracer,
-            traces: traces.map(|collector| (collector, otlp.span_interval)),
-            metrics: metrics.map(|collector| (collector, otlp.metric_interval)),
+            traces: to_traces.map(|collector| (collector, otlp.span_interval)),
+            metrics: to_metrics.map(|collector| (collector, otlp.metric_interval)),
             net,
         }))
     }
@@ -83,21 +85,22 @@ impl<N: Net> Exporter<N> {
 
     /// Begins to export what the sidecar counts and records. What the exporter counts is among the figures from now on.
     pub fn start(self, control: &Arc<Control<N>>) -> Running {
-        let (stop, stopping) = watch::channel(false);
+        let (stop_traces, traces_stop) = watch::channel(false);
+        let (stop_metrics, metrics_stop) = watch::channel(false);
         if let Some(metrics) = control.metrics() {
             metrics.show_exports(Arc::clone(&self.tally));
         }
-        let delivery = |collector, signal| Delivery {
+        let delivery = |collector, signal, stopping| Delivery {
             collector,
             signal,
             pauses: Entropy(self.net.seed()),
             tally: Arc::clone(&self.tally),
             complaints: Complaints::default(),
-            stopping: stopping.clone(),
+            stopping,
         };
         if let (Some((collector, every)), Some(queue)) = (self.traces, self.queue) {
             let task = Spans {
-                delivery: delivery(collector, Signal::Traces),
+                delivery: delivery(collector, Signal::Traces, traces_stop),
                 queue,
                 resource: Arc::clone(&self.resource),
                 every,
@@ -106,7 +109,7 @@ impl<N: Net> Exporter<N> {
         }
         if let (Some((collector, every)), Some(metrics)) = (self.metrics, control.metrics()) {
             let task = Figures {
-                delivery: delivery(collector, Signal::Metrics),
+                delivery: delivery(collector, Signal::Metrics, metrics_stop),
                 metrics: Arc::clone(metrics),
                 control: Arc::clone(control),
                 resource: self.resource,
@@ -114,16 +117,19 @@ impl<N: Net> Exporter<N> {
             };
             self.net.spawn(task.run());
         }
-        Running { stop }
+        Running { traces: stop_traces, metrics: stop_metrics }
     }
 }
 
 impl Running {
-    /// Sends what is left, for [`FAREWELL`] at most. Call it once everything that makes spans has come to its end.
+    /// Sends the spans that are left, and then the figures, which tell what became of those; for [`FAREWELL`] each at
+    /// most. Call it once everything that makes spans has come to its end.
     pub async fn finish(self) {
-        self.stop.send_replace(true);
-        // The tasks keep to the limit themselves; this is for one that hangs in what it does not know of.
-        let _ = timeout(FAREWELL + Duration::from_secs(1), self.stop.closed()).await;
+        for stop in [self.traces, self.metrics] {
+            stop.send_replace(true);
+            // The tasks keep to the limit themselves; this is for one that hangs in what it does not know of.
+            let _ = timeout(FAREWELL + Duration::from_secs(1), stop.closed()).await;
+        }
     }
 }
 
@@ -258,7 +264,9 @@ struct Delivery<N: Net> {
 /// What came of a message.
 enum Delivered {
     /// But for so many spans or points in it.
-    Taken { rejected: u64 },
+    Taken {
+        rejected: u64,
+    },
     Not(Loss),
 }
 
@@ -279,8 +287,8 @@ impl<N: Net> Delivery<N> {
             let answer = tokio::select! {
                 biased;
                 answer = self.collector.hand_over(message) => answer,
-                () = &mut late => Answer::later("too late"),
-                () = stop, if !stopped => Answer::later("the process ends"),
+                () = &mut late => Answer::later(&"too late"),
+                () = stop, if !stopped => Answer::later(&"the process ends"),
             };
             let (why, after) = match answer {
                 Answer::Accepted { rejected, words } => {

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use super::*;
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-    let pairs = pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()));
+    let pairs =
+        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()));
     pairs.collect()
 }
 
@@ -26,7 +27,10 @@ fn what_was_taken_and_what_was_not() {
     assert_eq!(http(200, &protobuf(), PARTIAL, 0), accepted(7, "no"));
     assert_eq!(http(202, &HeaderMap::new(), &[], 0), accepted(0, ""));
     let json = headers(&[("content-type", "application/json")]);
-    assert_eq!(http(200, &json, br#"{"partialSuccess":{"rejectedSpans":"7","errorMessage":"no"}}"#, 0), accepted(7, "no"));
+    assert_eq!(
+        http(200, &json, br#"{"partialSuccess":{"rejectedSpans":"7","errorMessage":"no"}}"#, 0),
+        accepted(7, "no")
+    );
     assert_eq!(http(200, &json, br#"{"partialSuccess":{"rejectedDataPoints":7}}"#, 0), accepted(7, ""));
     assert_eq!(http(200, &json, b"{}", 0), accepted(0, ""));
     let mut message = vec![0, 0, 0, 0, 8];
@@ -86,9 +90,15 @@ fn a_collector_that_is_full_may_say_when_to_come_back() {
     let mut status = vec![0x08, 8, 0x1a, u8::try_from(any.len()).unwrap()];
     status.extend_from_slice(&any);
     let full = |details: &str| {
-        grpc(200, &headers(&[("grpc-status", "8"), ("grpc-message", "full"), ("grpc-status-details-bin", details)]), b"")
+        grpc(
+            200,
+            &headers(&[("grpc-status", "8"), ("grpc-message", "full"), ("grpc-status-details-bin", details)]),
+            b"",
+        )
     };
-    for details in [base64::prelude::BASE64_STANDARD.encode(&status), base64::prelude::BASE64_STANDARD_NO_PAD.encode(&status)] {
+    for details in
+        [base64::prelude::BASE64_STANDARD.encode(&status), base64::prelude::BASE64_STANDARD_NO_PAD.encode(&status)]
+    {
         let expected = Answer::Later { after: Some(Duration::from_millis(1500)), why: "gRPC status 8 full".to_owned() };
         assert_eq!(full(&details), expected);
     }
@@ -99,7 +109,8 @@ fn a_collector_that_is_full_may_say_when_to_come_back() {
 fn its_words_are_kept_short_and_clean() {
     let long = format!("a\u{1b}[31m\n{}", "x".repeat(1000));
     let json = serde_json::json!({ "partialSuccess": { "errorMessage": long } }).to_string();
-    let Answer::Accepted { words, .. } = http(200, &headers(&[("content-type", "application/json")]), json.as_bytes(), 0)
+    let Answer::Accepted { words, .. } =
+        http(200, &headers(&[("content-type", "application/json")]), json.as_bytes(), 0)
     else {
         panic!("it was taken")
     };
