@@ -25,7 +25,7 @@ pub use text::Format;
 use self::store::Store;
 use self::traffic::Traffic;
 use super::otlp::Tally;
-use super::{Exchange, Notice, Observer};
+use super::{Exchange, Fault, Notice, Observer};
 use crate::drain::Progress;
 use crate::lifecycle::Stage;
 use crate::session::Who;
@@ -181,6 +181,9 @@ impl Metrics {
         for (version, result) in [("1.2", "ok"), ("1.3", "ok"), ("none", "failed"), ("none", "timeout")] {
             self.store.add(Id::TlsHandshakes, &[version, result], 0.0);
         }
+        for outcome in ["accepted", "refused"].into_iter().chain(Fault::ALL.map(Fault::as_str)) {
+            self.store.add(Id::Upgrades, &[outcome], 0.0);
+        }
         self.store.add(Id::Moves, &[], 0.0);
         for side in Side::BOTH.map(Side::as_str) {
             for limit in ["message_size", "frame_size", "fragments", "rate"] {
@@ -194,6 +197,9 @@ impl Metrics {
 
     /// The same for upstreams, which a reload can change.
     fn show_zeros_of(&self, now: &Now) {
+        for reason in ["full", "too_long", "draining"] {
+            self.store.add(Id::NotHeld, &[&now.held.0, reason], 0.0);
+        }
         for (name, _) in now.named().take(MAX_ZEROS_OF_UPSTREAMS) {
             for result in ["ok", "refused", "timeout", "resolve", "tls", "tls_timeout", "failed"] {
                 self.store.add(Id::Dials, &[name, result], 0.0);
@@ -207,7 +213,10 @@ impl Metrics {
         let took = exchange.took.as_secs_f64();
         self.store.observe(Id::Requests, &[known_method(&exchange.method), status, exchange.scheme], took);
         if exchange.upgrade {
-            self.store.observe(Id::Upgrades, &[exchange.outcome()], took);
+            self.add(Id::Upgrades, &[exchange.outcome()]);
+            if exchange.has_session() {
+                self.store.observe(Id::UpgradeDuration, &[], took);
+            }
         }
     }
 

@@ -112,8 +112,10 @@ families! {
     Requests: Histogram(WAITS), "http.server.request.duration", "s",
         ["http.request.method", "http.response.status_code", "url.scheme"],
         "Time from the header of a request to the end of its answer; for an upgrade, to the 101.";
-    Upgrades: Histogram(WAITS), "outrigger.upgrade.duration", "s", ["outcome"],
-        "Time from a request for a session to its answer, by outcome: accepted, refused by the app, or why the sidecar refused.";
+    Upgrades: Counter, "outrigger.upgrades", "{request}", ["outcome"],
+        "Requests for a session, by outcome: accepted, refused by the app, or why the sidecar refused.";
+    UpgradeDuration: Histogram(WAITS), "outrigger.upgrade.duration", "s", [],
+        "Time from a request for a session to the 101, for those that were accepted.";
 
     Sessions: Gauge, "outrigger.sessions", "{session}", ["scheme"],
         "Sessions that are open.";

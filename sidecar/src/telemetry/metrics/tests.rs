@@ -19,7 +19,7 @@ fn now() -> Now {
 
 fn who(scheme: &'static str) -> Who {
     let client = "192.0.2.1:4711".parse().unwrap();
-    Who { id: 1, client, scheme, host: "a".into(), path: "/".into(), protocol: None, upstream: None }
+    Who { id: 1, client, scheme, host: "a".into(), path: "/".into(), protocol: None, upstream: None, asked: None }
 }
 
 /// The value of a sample, by its name and labels as on the page.
