@@ -36,7 +36,7 @@ fn check(protocol: &str, collector: &Collector, case: &Case) {
     assert!(page.get("outrigger_otlp_spans_exported_total").abs() < 1e-9, "{what}: nothing was taken");
     // The session went on all the while.
     client.echo("as if nothing were");
-    client.part();
+    client.leave();
 }
 
 #[test]
@@ -122,5 +122,5 @@ fn over_grpc() {
     let mut client = sidecar.session();
     sidecar.wait_log("a complaint", |line| line["message"] == "the collector does not take what it is sent");
     client.echo("as if nothing were");
-    client.part();
+    client.leave();
 }

@@ -94,7 +94,7 @@ fn a_dead_collector_neither_delays_sessions_nor_the_end_and_the_losses_are_told(
         let mut sidecar = launch(&app, &url).flag("--otlp-protocol", protocol).start();
         let mut client = sidecar.session();
         client.echo("as if nothing were");
-        client.part();
+        client.leave();
         sidecar.session_ended();
         let asked = Instant::now();
         sidecar.terminate();
