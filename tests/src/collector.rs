@@ -263,7 +263,7 @@ impl Record {
 /// A message that holds exactly what its type knows: nothing was left out, and nothing is unknown.
 fn decode<M: Message + Default + Debug>(bytes: &[u8]) -> M {
     let message = M::decode(bytes).unwrap_or_else(|e| panic!("{e} in {bytes:?}"));
-    // What is unknown is not kept, and would be missing.
+    // What is unknown, or zero and need not be there, is not kept and would be missing.
     assert_eq!(message.encoded_len(), bytes.len(), "{message:#?}");
     message
 }

@@ -26,9 +26,13 @@ fn parent(sampled: bool) -> String {
 
 /// A sidecar that exports to this collector, soon.
 fn exporting(app: &App, collector: &Collector, protocol: &str) -> Launch {
+    exporting_to(app, &collector.url(), protocol)
+}
+
+fn exporting_to(app: &App, url: &str, protocol: &str) -> Launch {
     Sidecar::before(app.addr())
         .http()
-        .flag("--otlp-endpoint", collector.url())
+        .flag("--otlp-endpoint", url)
         .flag("--otlp-protocol", protocol)
         .flag("--span-export-interval", "20ms")
         .flag("--metric-export-interval", "100ms")
@@ -357,13 +361,13 @@ fn a_collector_behind_tls_is_reached_if_its_authority_is_trusted() {
     for (protocol, url, to, trusted) in
         [("http/protobuf", collector.url(), &collector, &authority), ("grpc", grpc, &inner, front.authority())]
     {
-        let launch = exporting(&app, to, protocol).flag("--otlp-endpoint", &url);
+        let launch = exporting_to(&app, &url, protocol);
         let ca = launch.file("ca.pem", &trusted.pem());
         let sidecar = launch.flag("--otlp-ca", ca).start();
         sidecar.client().ask("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").expect(200);
         to.wait("a span over TLS", |taken| taken.one("GET", SERVER));
 
-        let stranger = exporting(&app, to, protocol).flag("--otlp-endpoint", &url).start();
+        let stranger = exporting_to(&app, &url, protocol).start();
         stranger.client().ask("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").expect(200);
         let line = stranger.wait_log("a complaint", |line| {
             line["message"].as_str().is_some_and(|text| text.starts_with("the collector does not"))

@@ -172,7 +172,11 @@ fn write_point(out: &mut impl Message, labels: &[String], value: &Value, of: &Sn
             out.messages((7, "attributes"), labels, write_label);
         }
         (Value::Histogram { counts, sum }, Kind::Histogram(bounds)) => {
-            out.fixed64((4, "count"), counts.iter().sum());
+            let count = counts.iter().sum();
+            // What is zero is left out, as protobuf has it, but for what may be absent.
+            if count > 0 {
+                out.fixed64((4, "count"), count);
+            }
             out.double((5, "sum"), *sum);
             out.fixed64s((6, "bucketCounts"), counts);
             out.doubles((7, "explicitBounds"), bounds);
