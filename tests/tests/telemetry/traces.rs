@@ -302,7 +302,8 @@ fn metrics_are_exported_as_they_are_on_the_page() {
 fn what_is_left_goes_out_at_the_end() {
     for (protocol, collector) in both() {
         let app = App::echo();
-        let mut sidecar = exporting(&app, &collector, protocol).flag("--span-export-interval", "60s").start();
+        let launch = Sidecar::before(app.addr()).http().flag("--otlp-endpoint", collector.url());
+        let mut sidecar = launch.flag("--otlp-protocol", protocol).flag("--span-export-interval", "60s").start();
         let mut client = sidecar.session();
         client.echo("hello");
         sidecar.terminate();
