@@ -135,8 +135,14 @@ impl<N: Net> Collector<N> {
         };
         let request = self.request(message);
         let response = match &mut connection.sender {
-            Sender::Http1(sender) => sender.send_request(request).await?,
-            Sender::Http2(sender) => sender.send_request(request).await?,
+            Sender::Http1(sender) => {
+                sender.ready().await?;
+                sender.send_request(request).await?
+            }
+            Sender::Http2(sender) => {
+                sender.ready().await?;
+                sender.send_request(request).await?
+            }
         };
         let (parts, body) = response.into_parts();
         let status = parts.status.as_u16();
