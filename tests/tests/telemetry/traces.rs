@@ -90,7 +90,7 @@ fn one_trace_goes_from_the_client_over_the_sidecar_to_the_app() {
             ("client.address", "127.0.0.1"),
             ("client.port", &client_port),
             ("network.protocol.version", "1.1"),
-            ("server.address", "localhost"),
+            ("server.address", "app.test"),
             ("http.response.status_code", "101"),
             ("outrigger.upgrade", "accepted"),
         ]);
