@@ -17,11 +17,13 @@ use crate::world::story::Story;
 const NETWORK: usize = 1;
 /// Of a process, the track of what belongs to no session.
 const NO_SESSION: u64 = 0;
+/// The number of the first track: processes have those below.
+const FIRST_TRACK: usize = 1000;
 
 /// The whole file. The run must have been played with [`Options::story`](crate::world::Options); with
 /// [`Options::spans`](crate::world::Options) there is more to see.
 pub fn chrome(scenario: &Scenario, run: &Run) -> String {
-    let mut drawing = Drawing { scenario, run, events: Vec::new(), epoch: epoch(run) };
+    let mut drawing = Drawing { scenario, run, events: Vec::new(), tracks: BTreeMap::new(), epoch: epoch(run) };
     drawing.hosts();
     if let Some(story) = &run.story {
         drawing.network(story);
@@ -45,11 +47,13 @@ struct Drawing<'a> {
     scenario: &'a Scenario,
     run: &'a Run,
     events: Vec<Value>,
+    /// The number of each track. They are no other process's either: to some viewers a thread is one of the system.
+    tracks: BTreeMap<Track, usize>,
     /// The wall clock at the start of the run.
     epoch: Nanos,
 }
 
-/// A process and a track of it.
+/// A process, and which of its tracks.
 type Track = (usize, u64);
 
 impl Drawing<'_> {
@@ -83,7 +87,9 @@ impl Drawing<'_> {
             self.track((pid, NO_SESSION), "requests");
         }
         for (nth, group) in scenario.clients.iter().enumerate() {
-            self.process(self.group(nth), &format!("clients {}", group.name));
+            let pid = self.group(nth);
+            self.process(pid, &format!("clients {}", group.name));
+            self.track((pid, NO_SESSION), "updates");
         }
     }
 
@@ -93,7 +99,8 @@ impl Drawing<'_> {
             let (from, lasts) = (micros(fault.at), micros(fault.lasts));
             // They may overlap, which spans of one track must not.
             let id = fault.label.as_str();
-            self.pair((NETWORK, NO_SESSION), "fault", fault.kind.word().as_str(), id, (from, from + lasts), &args);
+            let kind = fault.kind.word().as_str();
+            self.pair((NETWORK, NO_SESSION), ("fault", kind), id, (from, from + lasts), &args);
         }
         for cut in &story.cuts {
             let text = format!("{} cuts a connection", cut.hop);
@@ -132,7 +139,7 @@ impl Drawing<'_> {
                 "messages": session.messages,
             });
             let closed = session.closed.map_or(end, |closed| closed.at_us);
-            self.complete(track, "session", "session", session.opened_us, closed, &args);
+            self.complete(track, "session", (session.opened_us, closed), &args);
         }
         for update in &story.heard.updates {
             let who = &story.clients[update.client as usize];
@@ -164,7 +171,7 @@ impl Drawing<'_> {
                 }),
             };
             let over = session.over_us().unwrap_or(end);
-            self.complete(track, "session", "session", opened_us, over, &how);
+            self.complete(track, "session", (opened_us, over), &how);
             let apps = &self.scenario.sidecars[sidecar].apps;
             let named = session
                 .upstream
@@ -174,7 +181,7 @@ impl Drawing<'_> {
             // Tracks of several sidecars, on one host.
             let at_app = (Self::app(app), (sidecar as u64 + 1) << 48 | track.1);
             self.track(at_app, &format!("{name} session {id}{again}"));
-            self.complete(at_app, "session", "session", opened_us, over, &how);
+            self.complete(at_app, "session", (opened_us, over), &how);
         }
     }
 
@@ -205,7 +212,7 @@ impl Drawing<'_> {
                     None => (self.sidecar(of.sidecar), NO_SESSION),
                 };
                 // They are beside the bar of the session, and of requests there may be several at once.
-                self.pair(track, "span", &span.name, &id, (from, to), &args);
+                self.pair(track, ("span", &span.name), &id, (from, to), &args);
                 for event in &span.events {
                     let args = Value::Object(arguments(&event.attributes));
                     self.instant(track, event.name, self.since(event.at), &args);
@@ -225,25 +232,34 @@ impl Drawing<'_> {
         self.events.push(json!({ "ph": "M", "name": "process_sort_index", "pid": pid, "tid": 0, "args": order }));
     }
 
-    fn track(&mut self, (pid, tid): Track, name: &str) {
+    fn tid(&mut self, track: Track) -> usize {
+        let next = FIRST_TRACK + self.tracks.len();
+        *self.tracks.entry(track).or_insert(next)
+    }
+
+    fn track(&mut self, track: Track, name: &str) {
+        let (pid, tid) = (track.0, self.tid(track));
         self.events.push(json!({ "ph": "M", "name": "thread_name", "pid": pid, "tid": tid, "args": { "name": name } }));
     }
 
-    fn complete(&mut self, (pid, tid): Track, cat: &str, name: &str, from: u64, to: u64, args: &Value) {
+    fn complete(&mut self, track: Track, name: &str, (from, to): (u64, u64), args: &Value) {
+        let (pid, tid) = (track.0, self.tid(track));
         let lasts = to.saturating_sub(from);
         self.events.push(json!({
-            "ph": "X", "cat": cat, "name": name, "pid": pid, "tid": tid, "ts": from, "dur": lasts, "args": args,
+            "ph": "X", "cat": "session", "name": name, "pid": pid, "tid": tid, "ts": from, "dur": lasts, "args": args,
         }));
     }
 
     /// An asynchronous span, which may overlap with others.
-    fn pair(&mut self, (pid, tid): Track, cat: &str, name: &str, id: &str, (from, to): (u64, u64), args: &Value) {
+    fn pair(&mut self, track: Track, (cat, name): (&str, &str), id: &str, (from, to): (u64, u64), args: &Value) {
+        let (pid, tid) = (track.0, self.tid(track));
         let event = |ph: &str, ts: u64, args: &Value| json!({ "ph": ph, "cat": cat, "name": name, "id": id, "pid": pid, "tid": tid, "ts": ts, "args": args });
         self.events.push(event("b", from, args));
         self.events.push(event("e", to.max(from), &json!({})));
     }
 
-    fn instant(&mut self, (pid, tid): Track, name: &str, at: u64, args: &Value) {
+    fn instant(&mut self, track: Track, name: &str, at: u64, args: &Value) {
+        let (pid, tid) = (track.0, self.tid(track));
         self.events.push(json!({ "ph": "i", "s": "t", "name": name, "pid": pid, "tid": tid, "ts": at, "args": args }));
     }
 }

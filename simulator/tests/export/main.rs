@@ -233,6 +233,9 @@ fn the_trace_for_chrome_has_a_process_for_each_host_and_a_track_for_each_session
     }
     let names: Vec<&str> = processes.keys().map(String::as_str).collect();
     assert_eq!(names, ["app feed", "clients old", "clients web", "network", "sidecar edge"]);
+    let numbers: BTreeSet<u64> = tracks.keys().map(|(_, tid)| *tid).collect();
+    assert_eq!(numbers.len(), tracks.len(), "no two tracks of any processes have the same number");
+    assert!(numbers.iter().all(|tid| u32::try_from(*tid).is_ok() && !processes.values().any(|pid| pid == tid)));
     let end = u64::try_from(run.virtual_time.as_micros()).unwrap();
     let mut open: BTreeMap<(String, String), u64> = BTreeMap::new();
     let mut sessions: BTreeMap<u64, usize> = BTreeMap::new();
