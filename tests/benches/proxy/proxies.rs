@@ -118,12 +118,12 @@ impl Site {
         let child = command.stdin(Stdio::null()).stdout(stdout).stderr(log).spawn();
         let child = child.unwrap_or_else(|e| panic!("cannot start {}: {e}", kind.name()));
         let (ws, wss) = (Door { addr: ws, tls: None }, Door { addr: wss, tls: Some(wss_tls) });
-        let mut proxy = Proxy { child, pids: Vec::new(), ws, wss, start_up: Duration::ZERO, scratch, _scraper: None };
+        let mut proxy = Proxy { child, pids: Vec::new(), ws, wss, start_up: Duration::ZERO, scratch, scraper: None };
         proxy.await_session(&proxy.ws, started);
         proxy.start_up = started.elapsed().saturating_sub(prepared);
         proxy.await_session(&proxy.wss, started);
         proxy.pids = family(proxy.child.id());
-        proxy._scraper = admin.map(Scraper::start);
+        proxy.scraper = admin.map(Scraper::start);
         proxy
     }
 
@@ -194,7 +194,7 @@ pub(crate) struct Proxy {
     /// From the start of the process to the 101 of its first session.
     pub(crate) start_up: Duration,
     scratch: Scratch,
-    _scraper: Option<Scraper>,
+    scraper: Option<Scraper>,
 }
 
 /// Asks for metrics as Prometheus does, over one connection, until it is dropped.
@@ -246,6 +246,7 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
+        drop(self.scraper.take());
         // nginx's worker ends with its master only if that is asked to end. HAProxy and nginx stop at once; Outrigger
         // would wait for its sessions, and is alone.
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
