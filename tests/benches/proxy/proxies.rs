@@ -133,14 +133,14 @@ impl Site {
             wss,
             start_up: Duration::ZERO,
             scratch,
-            _scraper: None,
+            scraper: None,
             _receiver: receiver,
         };
         proxy.await_session(&proxy.ws, started);
         proxy.start_up = started.elapsed().saturating_sub(prepared);
         proxy.await_session(&proxy.wss, started);
         proxy.pids = family(proxy.child.id());
-        proxy._scraper = admin.map(Scraper::start);
+        proxy.scraper = admin.map(Scraper::start);
         proxy
     }
 
@@ -211,7 +211,7 @@ pub(crate) struct Proxy {
     /// From the start of the process to the 101 of its first session.
     pub(crate) start_up: Duration,
     scratch: Scratch,
-    _scraper: Option<Scraper>,
+    scraper: Option<Scraper>,
     _receiver: Option<App>,
 }
 
@@ -264,6 +264,7 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
+        drop(self.scraper.take());
         // nginx's worker ends with its master only if that is asked to end. HAProxy and nginx stop at once; Outrigger
         // would wait for its sessions, and is alone.
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);

@@ -92,7 +92,8 @@ fn the_dashboard_and_the_alerts_get_their_answers() {
     server.expect_healthy_rules();
 
     // What is counted is shown: a figure that nobody sees is one that nobody needs.
-    let shown: String = wanted.iter().map(|(_, query)| format!("{query}\n")).collect();
+    let shown: Vec<&str> = wanted.iter().map(|(_, query)| query.as_str()).collect();
+    let shown = shown.join("\n");
     let page = sidecar.metrics();
     let unseen: Vec<_> = page.families().into_iter().filter(|name| !shown.contains(name)).collect();
     assert!(unseen.is_empty(), "on no panel and in no alert: {unseen:?}");
@@ -232,8 +233,8 @@ impl Server {
     /// Whether a query has an answer with a number in it. A query that is not understood fails the test.
     #[track_caller]
     fn has_figures(&self, query: &str, or_none: bool) -> bool {
-        let encoded: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
-        let data = self.data(&format!("/api/v1/query?query={encoded}"));
+        let path = query.bytes().fold("/api/v1/query?query=".to_owned(), |path, byte| format!("{path}%{byte:02x}"));
+        let data = self.data(&path);
         let series = data["result"].as_array().unwrap_or_else(|| panic!("{query}: {data}"));
         series.iter().any(|series| or_none || series["value"][1] != "NaN")
     }

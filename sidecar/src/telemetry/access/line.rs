@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 
 use super::Asked;
 use crate::session::Who;
-use crate::telemetry::Exchange;
+use crate::telemetry::{Exchange, Fault};
 
 /// What a line says, in this order.
 pub(super) struct Line<'a> {
@@ -91,7 +91,7 @@ impl<'a> Line<'a> {
         line.asked(exchange.asked.as_deref());
         line.maybe_text("upstream", exchange.upstream.as_deref());
         line.number("status", exchange.status.as_u16().into());
-        line.maybe_text("fault", exchange.fault.map(|fault| fault.as_str()));
+        line.maybe_text("fault", exchange.fault.map(Fault::as_str));
         line.number("duration_us", whole(exchange.took.as_micros()));
         line.number("body_bytes", exchange.body_bytes);
         line.put("upgrade", Value::Flag(exchange.upgrade));
@@ -211,7 +211,6 @@ mod tests {
     use http::{Method, StatusCode};
 
     use super::*;
-    use crate::telemetry::Fault;
 
     const TIME: &str = "2026-01-02T03:04:05.000006Z";
 
