@@ -1,4 +1,4 @@
-//! The indexed Job, pod by pod, with its scenarios as a mounted ConfigMap lays them out.
+//! The indexed Job, pod by pod, with its scenarios as a mounted `ConfigMap` lays them out.
 
 use std::collections::BTreeMap;
 use std::fs;
