@@ -25,15 +25,24 @@ pub const NAME: &str = "localhost";
 
 /// Finds the `outrigger` executable: `OUTRIGGER_BIN`, else the one that cargo built beside the tests.
 pub fn binary() -> PathBuf {
-    if let Some(path) = std::env::var_os("OUTRIGGER_BIN") {
+    built("outrigger", "OUTRIGGER_BIN")
+}
+
+/// The same for `outrigger-sim` and `OUTRIGGER_SIM_BIN`.
+pub fn simulator() -> PathBuf {
+    built("outrigger-sim", "OUTRIGGER_SIM_BIN")
+}
+
+fn built(name: &str, variable: &str) -> PathBuf {
+    if let Some(path) = std::env::var_os(variable) {
         return PathBuf::from(path);
     }
     let own = std::env::current_exe().expect("a running test has a path");
     let profile = own.parent().and_then(Path::parent).expect("target/<profile>/deps/<test>");
     let target = profile.parent().expect("target/<profile>");
-    let candidates = [profile.join("outrigger"), target.join("debug/outrigger"), target.join("release/outrigger")];
-    let found = candidates.iter().find(|path| path.is_file());
-    found.cloned().unwrap_or_else(|| panic!("no outrigger executable; build it with: cargo build -p outrigger"))
+    let folders = [profile.to_owned(), target.join("debug"), target.join("release")];
+    let found = folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("no {name} executable; build it with: cargo build -p {name}"))
 }
 
 /// A command of the executable with nothing of the caller's settings in its environment.

@@ -55,6 +55,12 @@ pub fn python_package(script: &str, package: &str) -> Option<Command> {
     Some(command)
 }
 
+/// The same for `ShellCheck`, of the same environment as the scripts of `tests/python`.
+pub fn shellcheck() -> Option<Command> {
+    let path = folder().join(".venv/bin/shellcheck");
+    if path.is_file() { Some(Command::new(path)) } else { missing("shellcheck is not installed in tests/.venv") }
+}
+
 /// The same for curl, which fails on an HTTP error only when told to.
 pub fn curl() -> Option<Command> {
     let mut command = Command::new(on_path("curl").or_else(|| missing("curl is not installed"))?);
