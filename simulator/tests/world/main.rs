@@ -1,6 +1,7 @@
 //! Whole scenarios: real sidecars, apps, clients and faults in one world.
 #![expect(clippy::float_cmp, reason = "figures are whole numbers here")]
 
+mod balancer;
 mod binary;
 #[path = "../common/mod.rs"]
 mod common;
