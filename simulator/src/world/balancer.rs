@@ -4,7 +4,6 @@
 //! balancer has learned of it comes in vain, as it is with a Service of Kubernetes and its endpoints.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use super::hosts::micros;
 use crate::actors::Clock;
@@ -50,13 +49,7 @@ impl Balancer {
     }
 
     /// Which of these sidecars an attempt goes to, as a place in the list. It is not empty.
-    pub(super) fn choose(
-        &self,
-        sidecars: &[usize],
-        pick: Pick,
-        lag: Option<TimeRange>,
-        stream: &mut Stream,
-    ) -> usize {
+    pub(super) fn choose(&self, sidecars: &[usize], pick: Pick, lag: Option<TimeRange>, stream: &mut Stream) -> usize {
         let lag = lag.map(|TimeRange { from, to }| stream.between(micros(from), micros(to)));
         let seen_us = lag.map(|lag| self.clock.now_us().saturating_sub(lag));
         self.with(|known| {

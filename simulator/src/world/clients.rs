@@ -1,8 +1,7 @@
 //! The clients of a scenario, each with its own stream of randomness.
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -60,13 +59,13 @@ pub(super) fn facts(scenario: &Scenario) -> Vec<ClientFacts> {
             ClientKind::Sse(sse) => (true, sse.resume),
             ClientKind::Poller(_) | ClientKind::LongPoller(_) => (false, true),
         };
-        let name = group.name.clone();
+        let (name, stable_after) = (group.name.clone(), group.reconnect.stable_after);
         (0..group.count).map(move |n| ClientFacts {
             group: index,
             name: format!("{name}/{n}"),
             keeps_sessions,
             resumes,
-            stable_after: group.reconnect.stable_after,
+            stable_after,
         })
     };
     scenario.clients.iter().enumerate().flat_map(of_group).collect()

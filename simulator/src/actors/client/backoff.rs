@@ -132,9 +132,11 @@ mod tests {
 
     #[test]
     fn jitter_keeps_to_its_bounds_and_uses_them() {
-        for (jitter, least, most) in
-            [(Jitter::Full, Duration::ZERO, secs(2)), (Jitter::Equal, secs(1), secs(2)), (Jitter::Half, secs(1), secs(3))]
-        {
+        for (jitter, least, most) in [
+            (Jitter::Full, Duration::ZERO, secs(2)),
+            (Jitter::Equal, secs(1), secs(2)),
+            (Jitter::Half, secs(1), secs(3)),
+        ] {
             let backoff = Backoff { base: secs(2), factor: 1.0, max: secs(9), jitter, stable_after: secs(1) };
             let drawn = waits(backoff, &[0; 200]);
             let (min, max) = (*drawn.iter().min().unwrap(), *drawn.iter().max().unwrap());

@@ -209,8 +209,8 @@ const TABLE: &[(&str, &[&str])] = &[
     (
         "[[faults]]\nkind = 'restart'\nat = '9m'\nhost = ['edge', 'feed', 'edge', 'fed']\nevery = '30s'\n",
         &[
-            "s.toml:12:26: `edge` is in the list already; name each host once",
-            "s.toml:12:34: nothing is called `fed`, and `host` takes the name of an app or a sidecar; did you mean `feed`?",
+            "s.toml:12:25: `edge` is in the list already; name each host once",
+            "s.toml:12:33: nothing is called `fed`, and `host` takes the name of an app or a sidecar; did you mean `feed`?",
             "s.toml:13:1: the last of 3 hosts is due at 10m, and `duration` ends at 10m; make it shorter, or `duration` longer",
         ],
     ),

@@ -163,17 +163,13 @@ fn a_list_of_hosts_is_a_fault_for_each() {
     let (feed, edge) = (Host::App(AppId(0)), Host::Sidecar(SidecarId(0)));
     let of = |keys: &str| right(&format!("{LEAST}[[faults]]\nat = '1m'\nname = 'deploy'\n{keys}\n")).faults;
     let restart = |host| FaultKind::Restart { host };
-    let expected =
-        [fault("deploy/0", "deploy", 0, restart(edge)), fault("deploy/1", "deploy", 20_000, restart(feed))];
+    let expected = [fault("deploy/0", "deploy", 0, restart(edge)), fault("deploy/1", "deploy", 20_000, restart(feed))];
     assert_eq!(of("kind = 'restart'\nhost = ['edge', 'feed']\nevery = '20s'"), expected);
     // Without `every` all at once; a list of one is as good as its one.
     let skew = |host| FaultKind::ClockSkew { host, ahead: true, by: ms(5_000) };
     let expected = [fault("deploy/0", "deploy", 0, skew(feed)), fault("deploy/1", "deploy", 0, skew(edge))];
     assert_eq!(of("kind = 'clock-skew'\nhost = ['feed', 'edge']\nby = '5s'"), expected);
-    assert_eq!(
-        of("kind = 'kill'\nhost = ['edge']"),
-        [fault("deploy", "deploy", 0, FaultKind::Kill { host: edge })]
-    );
+    assert_eq!(of("kind = 'kill'\nhost = ['edge']"), [fault("deploy", "deploy", 0, FaultKind::Kill { host: edge })]);
     let text = format!("{LEAST}[[faults]]\nat = '1m'\nkind = 'kill'\nhost = 'edge'\nevery = '20s'\n");
     let (_, warnings) = parse("s.toml", &text).unwrap();
     let warning = "s.toml:13:1: every has no effect, as there is one host; remove it, or add to `host`";
@@ -195,8 +191,7 @@ fn every_way_to_pick_a_target() {
         assert_eq!((web.pick, web.endpoint_lag), (pick, lag), "{keys}");
     }
     let (_, warnings) = parse("s.toml", &format!("{LEAST}endpoint_lag = '2s'\n")).unwrap();
-    let warning =
-        "s.toml:9:1: endpoint_lag has no effect, as no balancer picks; remove it, or add pick = \"random\"";
+    let warning = "s.toml:9:1: endpoint_lag has no effect, as no balancer picks; remove it, or add pick = \"random\"";
     assert_eq!(lines(&warnings), [warning]);
 }
 
