@@ -5,6 +5,7 @@ mod balancer;
 mod binary;
 #[path = "../common/mod.rs"]
 mod common;
+mod deploys;
 mod determinism;
 mod entropy;
 mod faults;
