@@ -35,6 +35,8 @@ const drawn = (page) =>
       rows: all(".events tbody tr").length,
       labels: all("text.label").length,
       broke: texts(".broke li"),
+      minded: texts(".mind"),
+      notes: all(".minded").length,
       dark: luminance < 200,
       scroll: document.documentElement.scrollWidth,
       width: document.documentElement.clientWidth,

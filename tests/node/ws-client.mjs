@@ -60,6 +60,14 @@ const scenarios = {
     return { code, reason: reason.toString() };
   },
 
+  // Says when it is there, and stays until the other side closes.
+  async stay() {
+    const socket = await open(url, caFile);
+    print({ open: true });
+    const [code, reason] = await once(socket, "close");
+    return { code, reason: reason.toString() };
+  },
+
   // Every session talks while all the others are open.
   async hundred() {
     const sockets = await Promise.all(Array.from({ length: 100 }, () => open(url, caFile)));

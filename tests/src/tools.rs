@@ -142,6 +142,18 @@ impl Tool {
         }
     }
 
+    /// Waits until its stdout ends.
+    #[track_caller]
+    pub fn wait_end(&self) {
+        loop {
+            match self.lines.recv_timeout(TOOL_PATIENCE) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => panic!("no end in {TOOL_PATIENCE:?} of {}", self.name),
+            }
+        }
+    }
+
     /// The next line of stdout as JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
@@ -173,7 +185,8 @@ pub fn missing<T>(why: &str) -> Option<T> {
     None
 }
 
-fn on_path(name: &str) -> Option<PathBuf> {
+/// Where a program of this name is.
+pub fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|dir| dir.join(name)).find(|candidate| candidate.is_file())
 }

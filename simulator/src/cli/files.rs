@@ -77,7 +77,8 @@ pub(super) fn load(paths: &[PathBuf], err: &mut dyn Write) -> Result<Vec<Loaded>
     if bad { Err(()) } else { Ok(loaded) }
 }
 
-/// A file itself, or all scenarios of a folder, by name.
+/// A file itself, or all scenarios of a folder, by name. What is hidden is passed over: Kubernetes keeps the files of a
+/// mounted `ConfigMap` in a hidden folder, beside links to them.
 fn find(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     if !path.is_dir() {
         files.push(path.to_owned());
@@ -88,7 +89,8 @@ fn find(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Result<
     }
     let mut entries = fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
     entries.sort();
-    for entry in entries {
+    let is_hidden = |entry: &Path| entry.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    for entry in entries.into_iter().filter(|entry| !is_hidden(entry)) {
         if entry.is_dir() || entry.extension().is_some_and(|extension| extension == "toml") {
             find(&entry, depth - 1, files)?;
         }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{FAILED, OK, Screen};
 use crate::backend::Backend;
 use crate::report::costs::Costs;
-use crate::report::{self, Batch, Outcome, Report, breakeven, broken, html, junit, markdown, merge, table};
+use crate::report::{self, Batch, Outcome, Report, breakeven, broken, fidelity, html, junit, markdown, merge, table};
 use crate::scenario::{Axis, ClientGroup};
 
 /// Runs that fail and are told one by one; of others only the number.
@@ -90,6 +90,15 @@ fn print(
         writeln!(out, "{}", table::tables(&batch.scenario, &batch.rows(), width))?;
         for expectation in &played.cells[0].not_judged {
             writeln!(out, "  not judged: {expectation}")?;
+        }
+        if let Some(exposed) = fidelity::exposed(report, batch) {
+            let off = fidelity::measured().off().join("; ");
+            writeln!(
+                out,
+                "  mind: {}, and the network is not exact there. {off} ({})",
+                exposed.shown(),
+                fidelity::WHERE
+            )?;
         }
     }
     let count = if report.runs == 1 { "1 run".to_owned() } else { format!("{} runs", report.runs) };

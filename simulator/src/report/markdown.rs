@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::build::Batch;
 use super::model::{Played, Report};
-use super::{Broken, broken, counted, table};
+use super::{Broken, broken, counted, fidelity, table};
 
 /// GitHub takes a summary of 1 MiB and nothing of a longer one.
 const MAX_BYTES: usize = 900_000;
@@ -25,6 +25,13 @@ pub fn write(report: &Report, batches: &[Batch]) -> String {
         if found.len() > MAX_BROKEN {
             let _ = writeln!(text, "And {} more, in `report.html`.\n", found.len() - MAX_BROKEN);
         }
+    }
+    let how_true = how_true(report, batches);
+    // Who may be misled reads it first.
+    let is_minded = batches.iter().any(|batch| fidelity::exposed(report, batch).is_some());
+    if is_minded {
+        text.push_str(&how_true);
+        text.push('\n');
     }
     text.push_str("| Scenario | runs | failed |\n|---|---:|---:|\n");
     for played in &report.scenarios {
@@ -47,6 +54,29 @@ pub fn write(report: &Report, batches: &[Batch]) -> String {
         text.push_str(&section);
         left -= 1;
     }
+    if !is_minded {
+        text.push('\n');
+        text.push_str(&how_true);
+    }
+    text
+}
+
+/// What the figures are held to, and which of them are off.
+fn how_true(report: &Report, batches: &[Batch]) -> String {
+    let mut text = format!("## {}\n\n", fidelity::TITLE);
+    if let Some(why) = fidelity::not_measured(report) {
+        return text + why + "\n";
+    }
+    let measured = fidelity::measured();
+    for batch in batches {
+        let Some(exposed) = fidelity::exposed(report, batch) else { continue };
+        let _ = writeln!(text, "> **Mind:** `{}` has {}.\n", batch.file, exposed.shown());
+    }
+    let _ = writeln!(text, "{}\n", measured.held_to());
+    for off in measured.off() {
+        let _ = writeln!(text, "- {off}");
+    }
+    let _ = writeln!(text, "\nEvery cell, and why it is off: `{}`.", fidelity::WHERE);
     text
 }
 

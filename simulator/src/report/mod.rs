@@ -8,6 +8,7 @@ mod broken;
 mod build;
 pub mod compare;
 pub mod costs;
+pub mod fidelity;
 pub mod html;
 
 mod json;

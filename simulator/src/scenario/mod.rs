@@ -50,6 +50,7 @@ pub use self::axis::Axis;
 pub use self::expect::{Bound, Failure, Metrics, check};
 pub use self::model::*;
 pub use self::reference::reference;
+pub(crate) use self::schedule::LOSS_BURST_PPM;
 pub use self::schedule::schedule;
 pub use self::schema::schema;
 pub use self::shipped::{Setting, Shipped, shipped};

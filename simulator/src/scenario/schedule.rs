@@ -9,7 +9,7 @@ use super::model::{
 use crate::rng::Stream;
 
 /// Ranges from which random faults take what the scenario leaves open.
-const LOSS_PPM: (u64, u64) = (10_000, 300_000);
+pub(crate) const LOSS_BURST_PPM: (u64, u64) = (10_000, 300_000);
 const LATENCY_MS: (u64, u64) = (50, 500);
 const SKEW_MS: (u64, u64) = (1_000, 3_600_000);
 const SLOW_PER_10K: (u64, u64) = (1_000, 10_000);
@@ -56,7 +56,7 @@ fn random_kind(scenario: &Scenario, word: FaultWord, stream: &mut Stream) -> Fau
     let mut between = |(from, to): (u64, u64)| stream.between(from, to);
     match word {
         FaultWord::LossBurst => {
-            let loss_ppm = u32::try_from(between(LOSS_PPM)).expect("less than a whole");
+            let loss_ppm = u32::try_from(between(LOSS_BURST_PPM)).expect("less than a whole");
             let (a, b) = pair(scenario, stream);
             FaultKind::LossBurst { a, b, loss_ppm }
         }

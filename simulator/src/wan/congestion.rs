@@ -2,7 +2,7 @@
 //! the timers of its loss recovery.
 
 /// Segments that may go before the first ACK (RFC 6928).
-const INITIAL_WINDOW: u32 = 10;
+pub(crate) const INITIAL_WINDOW: u32 = 10;
 /// The window never shrinks below this, except right after a timeout.
 const MIN_WINDOW: u32 = 2;
 /// The window after a loss, in percent of the one before (CUBIC's beta).

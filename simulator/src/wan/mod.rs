@@ -16,6 +16,7 @@ mod reset;
 mod send;
 mod traffic;
 
+pub(crate) use self::congestion::INITIAL_WINDOW;
 pub(crate) use self::conn::{Addr, Conn, Side};
 pub(crate) use self::link::Links;
 pub use self::link::{Link, Place};

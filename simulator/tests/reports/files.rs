@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use outrigger_sim::report::fidelity;
 use serde_json::Value;
 
 use crate::common::{Folder, sim};
@@ -116,4 +117,50 @@ fn a_report_that_cannot_be_written_is_told() {
     let (code, _, err) = sim(&folder.0, &["run", &file, "--seed", "1", "--variant", "1", "--report", &in_the_way]);
     assert_eq!(code, 1);
     assert!(err.starts_with("error: taken: "), "{err}");
+}
+
+#[test]
+fn a_report_says_how_true_its_figures_are_and_first_where_they_may_be_off() {
+    let folder = Folder::new("true");
+    let world = |more: &str| {
+        format!(
+            "name = 'x'\nduration = '1m'\n{more}[[apps]]\nname = 'feed'\n[[sidecars]]\nname = 'edge'\n\
+             [[clients]]\nname = 'web'\nkind = 'push'\n"
+        )
+    };
+    let small = put(&folder, "small.toml", &world("[link]\nloss = '2%'\n"));
+    let large = put(&folder, "large.toml", &world("[link]\nloss = '2%'\n[workload]\nsize = '50000'\n"));
+    let told = |args: &[&str]| {
+        let (code, out, err) =
+            sim(&folder.0, &[&["run", "--seed", "1", "--no-progress", "--report", "out"], args].concat());
+        assert_eq!((code, err.as_str()), (0, ""), "{out}");
+        let [page, markdown] = ["report.html", "report.md"].map(|name| folder.0.join("out").join(name));
+        (out, fs::read_to_string(page).unwrap(), fs::read_to_string(markdown).unwrap())
+    };
+    // What is told is what the page in docs/ has measured; the tests beside the reader hold the two together.
+    let measured = fidelity::measured();
+    let held_to = measured.held_to();
+    assert!(held_to.contains(&format!("{}", measured.cells)), "{held_to}");
+
+    let (out, page, markdown) = told(&[&small]);
+    assert!(!out.contains("mind:"), "{out}");
+    assert!(page.contains(&held_to) && !page.contains("class=\"card mind\""), "{page}");
+    assert!(markdown.find(&held_to) > markdown.find("| Scenario |"), "{markdown}");
+    for off in measured.off() {
+        assert!(page.contains(&off) && markdown.contains(&off), "{off}");
+    }
+
+    let (out, page, markdown) = told(&[&small, &large]);
+    assert_eq!(out.matches("  mind: up to 2% of packets lost, and up to 50 kB at once").count(), 1, "{out}");
+    assert!(page.find("id=\"fidelity\"") < page.find("id=\"s0\""), "{page}");
+    assert!(markdown.find(&held_to) < markdown.find("| Scenario |"), "{markdown}");
+    assert!(markdown.contains("> **Mind:** `large.toml` has up to 2% of packets lost"), "{markdown}");
+    assert!(!markdown.contains("`small.toml` has"), "{markdown}");
+
+    // Nothing is measured of the second network.
+    let (out, page, markdown) = told(&[&large, "--backend", "turmoil"]);
+    assert!(!out.contains("mind:"), "{out}");
+    for text in [page, markdown] {
+        assert!(text.contains("on the second network") && !text.contains(&held_to), "{text}");
+    }
 }

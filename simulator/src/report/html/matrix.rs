@@ -95,8 +95,8 @@ fn grid(played: &Played, caption: &str, told: &dyn Fn(&Cell) -> Told) -> String 
     let mut text = format!(
         "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{caption}\"><table class=\"heat\"><caption><span>{caption}</span></caption>\
          <thead><tr><th scope=\"col\" class=\"name\">{}{}</th>",
-        esc(rows.name()),
-        columns.map_or(String::new(), |columns| format!(" \\ {}", esc(columns.name())))
+        breakable(rows.name()),
+        columns.map_or(String::new(), |columns| format!(" \\ {}", breakable(columns.name())))
     );
     match columns {
         Some(columns) => {
@@ -124,6 +124,11 @@ fn grid(played: &Played, caption: &str, told: &dyn Fn(&Cell) -> Told) -> String 
     }
     text.push_str("</tbody></table></div>");
     text
+}
+
+/// The name of a key, which may go on in the next line after a part of it.
+fn breakable(name: &str) -> String {
+    esc(name).replace('_', "_<wbr>")
 }
 
 fn short(value: f64) -> String {

@@ -4,6 +4,7 @@
 //! nothing: it moves what is there when somebody zooms or goes through time, and without it all is still to be read.
 
 mod compare;
+mod fidelity;
 mod matrix;
 mod spacetime;
 mod spread;
@@ -49,8 +50,12 @@ pub fn write(report: &Report, batches: &[Batch]) -> String {
     let verdict = markdown::verdict(report);
     let mut sections = String::new();
     for (index, (played, batch)) in played.iter().enumerate() {
-        sections.push_str(&section(&mut names, index, played, batch));
+        sections.push_str(&section(&mut names, index, played, batch, &fidelity::note(report, batch)));
     }
+    let how_true = fidelity::section(report, &played);
+    // Who may be misled reads it first.
+    let is_minded = played.iter().any(|(_, batch)| fidelity::exposed(report, batch).is_some());
+    let (true_first, true_last) = if is_minded { (how_true, String::new()) } else { (String::new(), how_true) };
     let (class, mark) = if report.is_good() { ("good", "✓") } else { ("bad", "✗") };
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -61,13 +66,15 @@ pub fn write(report: &Report, batches: &[Batch]) -> String {
          <style>{STYLE}</style></head>\n<body><a class=\"skip\" href=\"#main\">To the results</a>\
          <header><p class=\"brand\">Outrigger simulations</p><h1 class=\"{class}\"><span aria-hidden=\"true\">{mark}</span> {}</h1>\
          <p class=\"muted\">outrigger-sim {}, network {}{}. The same scenarios, seeds and program give the same page.</p></header>\n\
-         <main id=\"main\">{}{}{sections}</main>\n<script>{SCRIPT}</script></body></html>\n",
+         <main id=\"main\">{}{}{}{sections}{}</main>\n<script>{SCRIPT}</script></body></html>\n",
         esc(&capital(&verdict)),
         esc(&report.version),
         esc(&report.network),
         seeds(report),
         what_broke(report),
+        true_first,
         contents(&played),
+        true_last,
     )
 }
 
@@ -147,12 +154,12 @@ fn told_runs(played: &Played) -> String {
     }
 }
 
-fn section(names: &mut Names, index: usize, played: &Played, batch: &Batch) -> String {
+fn section(names: &mut Names, index: usize, played: &Played, batch: &Batch, note: &str) -> String {
     let (class, mark) = mark(played);
     format!(
         "<section class=\"card scenario\" id=\"s{index}\" aria-labelledby=\"h{index}\">\
          <h2 id=\"h{index}\"><span class=\"{class}\">{mark}</span> {}</h2><p class=\"lead\">{}</p>\
-         <p class=\"muted\"><code>{}</code>, {}</p>{}{}{}{}{}{}{}</section>\n",
+         <p class=\"muted\"><code>{}</code>, {}</p>{note}{}{}{}{}{}{}{}</section>\n",
         esc(&played.name),
         esc(&played.description),
         esc(&played.file),
