@@ -13,6 +13,7 @@ use outrigger::telemetry::trace::Tracer;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::sleep;
 
+use super::balancer::Balancer;
 use super::clients::padding;
 use super::ledger::{Ledger, SidecarEar};
 use super::spans::SpanStore;
@@ -36,6 +37,7 @@ pub(super) struct Ground {
     pub(super) clock: Clock,
     pub(super) feed: Feed,
     pub(super) ledger: Arc<Ledger>,
+    pub(super) balancer: Arc<Balancer>,
     /// Rung when a process has ended by itself.
     pub(super) ended: Arc<Notify>,
     /// If spans are kept.
@@ -86,6 +88,7 @@ impl Machine {
             };
             self.process = Some(process);
             self.started += 1;
+            self.is_ready(ground, true);
         }
     }
 
@@ -107,9 +110,10 @@ impl Machine {
     }
 
     /// SIGTERM.
-    pub(super) fn stop(&self) {
+    pub(super) fn stop(&self, ground: &Ground) {
         if let Some(process) = &self.process {
             process.stop.stop();
+            self.is_ready(ground, false);
         }
     }
 
@@ -118,6 +122,7 @@ impl Machine {
         if self.process.take().is_some() {
             ground.world.kill(&self.name);
             self.sessions_are_gone(ground);
+            self.is_ready(ground, false);
         }
     }
 
@@ -125,6 +130,14 @@ impl Machine {
         self.process = None;
         ground.world.crash(&self.name);
         self.sessions_are_gone(ground);
+        self.is_ready(ground, false);
+    }
+
+    /// What a balancer will know of it: as its `/ready` says it, or its silence.
+    fn is_ready(&self, ground: &Ground, ready: bool) {
+        if let Host::Sidecar(id) = self.host {
+            ground.balancer.is_ready(id.0, ready);
+        }
     }
 
     /// Connections and sessions of a running sidecar.

@@ -3,6 +3,7 @@
 //! A run has four phases: the scenario's `duration`, in which updates are made and faults happen; then, with all
 //! faults over, up to `heal` until everything has converged; then figures are taken; then all stop in good order.
 
+mod balancer;
 mod clients;
 mod director;
 mod figures;
@@ -27,6 +28,7 @@ use std::time::Duration;
 use outrigger::net::Net;
 use tokio::time::{Instant, sleep, timeout};
 
+use self::balancer::Balancer;
 use self::director::Stage;
 use self::hosts::{Base, micros};
 use self::ledger::{Evidence, Ledger};
@@ -212,7 +214,17 @@ async fn play(
     let spans = keep.spans.then(SpanStore::new);
     let observer: Arc<dyn Observer> = ledger.clone();
     let feed = Feed::new(0, clock, observer, audience);
-    let ground = Ground { world, seed, clock, feed: feed.clone(), ledger, ended: Arc::default(), spans: spans.clone() };
+    let balancer = Arc::new(Balancer::new(clock, scenario));
+    let ground = Ground {
+        world,
+        seed,
+        clock,
+        feed: feed.clone(),
+        ledger,
+        balancer,
+        ended: Arc::default(),
+        spans: spans.clone(),
+    };
     let apps = (0..scenario.apps.len()).map(|id| Host::App(AppId(id)));
     let sidecars = (0..scenario.sidecars.len()).map(|id| Host::Sidecar(SidecarId(id)));
     let machines = apps.chain(sidecars).map(|host| Machine::new(scenario, host)).collect();
@@ -266,7 +278,7 @@ async fn stop(stage: &mut Stage<'_>) -> Vec<String> {
     }
     for machine in stage.machines.iter_mut().rev() {
         let Host::Sidecar(id) = machine.host else { continue };
-        machine.stop();
+        machine.stop(&stage.ground);
         let patience = stage.scenario.sidecars[id.0].config.shutdown_grace + MACHINES_STOP;
         let deadline = Instant::now() + patience;
         while !machine.has_ended() && Instant::now() < deadline {
