@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use outrigger_tests::app::Reserved;
+use outrigger_tests::app::{Reserved, response};
 use outrigger_tests::http::get;
 use outrigger_tests::tools::{TOOL_PATIENCE, Tool, prometheus};
 use outrigger_tests::ws::{PING, PONG, upgrade};
@@ -68,7 +68,12 @@ fn the_dashboard_and_the_alerts_get_their_answers() {
     let Some(command) = prometheus("prometheus") else { return };
     // Of two upstreams the first one is away, so that there are failures to be seen.
     let (app, away) = (App::echo(), Reserved::new());
+    // A collector that takes whatever it is sent.
+    let collector = App::http(|_, _| response(200, &[], ""));
     let sidecar = Launch::new()
+        .flag("--otlp-endpoint", format!("http://{}", collector.addr()))
+        .flag("--span-export-interval", "200ms")
+        .flag("--metric-export-interval", "200ms")
         .flag("--upstream", format!("{};priority=0", away.addr()))
         .flag("--upstream", format!("{};priority=1", app.addr()))
         .flag("--upstream-check-interval", "1s")
