@@ -12,6 +12,7 @@ use std::thread;
 
 use common::{Folder, assert_good, parse, scenarios, sim};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use outrigger_sim::export;
 use outrigger_sim::scenario::Scenario;
@@ -73,9 +74,20 @@ fn spans_in(requests: impl Iterator<Item = ExportTraceServiceRequest>) -> Vec<(B
             let resource = group.resource.expect("a resource").attributes;
             let resource =
                 resource.into_iter().map(|pair| (pair.key, format!("{:?}", pair.value.unwrap().value.unwrap())));
-            (resource.collect(), group.scope_spans.into_iter().flat_map(|scope| scope.spans).collect())
+            (resource.collect(), group.scope_spans.into_iter().flat_map(|scope| scope.spans).map(rounded).collect())
         })
         .collect()
+}
+
+/// With doubles to the microsecond: `serde_json` reads them to all but the last bit.
+fn rounded(mut span: Span) -> Span {
+    let of_events = span.events.iter_mut().flat_map(|event| &mut event.attributes);
+    for attribute in span.attributes.iter_mut().chain(of_events) {
+        if let Some(AnyValue { value: Some(any_value::Value::DoubleValue(number)) }) = &mut attribute.value {
+            *number = (*number * 1e6).round() / 1e6;
+        }
+    }
+    span
 }
 
 #[test]
