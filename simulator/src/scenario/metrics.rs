@@ -129,8 +129,8 @@ pub static METRICS: [Metric; 46] = [
     metric(
         "drain_peak",
         Unit::Ratio,
-        "Of the sessions that one drain ended, the most re-opened within any third of its window, compared with a third of \
-         them: 1 is even, 3 is all at once. The greatest of all drains of 20 sessions and more.",
+        "Of the sessions that one drain ended, the most re-opened within any half of its window, compared with half of \
+         them: 1 is even, 2 is all at once. The greatest of all drains of 20 sessions and more.",
     ),
     metric(
         "time_to_recover_p50",

@@ -22,8 +22,8 @@ use crate::wan::Traffic;
 const SECOND_US: u64 = 1_000_000;
 /// Of `reconnect_peak_5s`.
 const PEAK_SECONDS: u64 = 5;
-/// Of `drain_peak`: a part of the window that is long enough for a rate, and short enough for a peak.
-const PARTS_OF_WINDOW: u64 = 3;
+/// Of `drain_peak`: a part of the window that is long enough for a rate, whatever the clients' own back-off draws.
+const PARTS_OF_WINDOW: u64 = 2;
 /// With fewer sessions the greatest part of them is a matter of chance.
 const MIN_DRAINED: u64 = 20;
 const SWITCHING_PROTOCOLS: u16 = 101;

@@ -58,7 +58,7 @@ fn the_table_of_rolling_deploys_is_what_the_scenarios_say() {
 }
 
 fn play(file: &str, seed: u64) -> Run {
-    let text = fs::read_to_string(scenarios().join(format!("drain/{file}.toml"))).unwrap();
+    let text = fs::read_to_string(scenarios().join(format!("rolling-deploy/{file}.toml"))).unwrap();
     let run = world::run(&parse(&text), seed, &Options::default()).unwrap_or_else(|error| panic!("{file}: {error}"));
     assert!(run.is_good(), "{file}, seed {seed}: {:#?}\n{:#?}", run.violations, run.failures);
     run
@@ -66,7 +66,9 @@ fn play(file: &str, seed: u64) -> Run {
 
 fn table(played: &[Vec<Run>]) -> String {
     let mut text = String::from("| |");
-    COLUMNS.iter().for_each(|(heading, file)| write!(text, " [{heading}](../scenarios/rolling-deploy/{file}.toml) |").unwrap());
+    COLUMNS
+        .iter()
+        .for_each(|(heading, file)| write!(text, " [{heading}](../scenarios/rolling-deploy/{file}.toml) |").unwrap());
     text += &format!("\n|---|{}\n", "---|".repeat(COLUMNS.len()));
     for (says, metric) in ROWS {
         write!(text, "| {says} |").unwrap();
