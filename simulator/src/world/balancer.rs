@@ -34,7 +34,7 @@ impl Balancer {
         let now = self.clock.now_us();
         self.with(|sidecars| {
             let changes = &mut sidecars[sidecar].changes;
-            if changes.last().map_or(true, |last| last.1) != ready {
+            if changes.last().is_none_or(|last| last.1 != ready) {
                 changes.push((now, ready));
             }
         });

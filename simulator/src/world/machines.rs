@@ -9,12 +9,14 @@ use std::time::Duration;
 use outrigger::lifecycle::Lifecycle;
 use outrigger::net::Net;
 use outrigger::server::{Server, Surroundings};
+use outrigger::telemetry::trace::Tracer;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::sleep;
 
 use super::balancer::Balancer;
 use super::clients::padding;
 use super::ledger::{Ledger, SidecarEar};
+use super::spans::SpanStore;
 use super::tap::Tapped;
 use crate::actors::{Actor, App, AppControl, AppOptions, Clock, Feed, Rng, Stop, WritePattern};
 use crate::backend::HostNet;
@@ -38,6 +40,8 @@ pub(super) struct Ground {
     pub(super) balancer: Arc<Balancer>,
     /// Rung when a process has ended by itself.
     pub(super) ended: Arc<Notify>,
+    /// If spans are kept.
+    pub(super) spans: Option<Arc<SpanStore>>,
 }
 
 /// A host with at most one process.
@@ -190,12 +194,18 @@ async fn start_app(ground: &Ground, net: HostNet, process: u32, id: usize, app: 
 async fn start_sidecar(ground: &Ground, net: HostNet, process: u32, id: usize, sidecar: &scenario::Sidecar) -> Process {
     let crypto = crypto::crypto(&net, net.index());
     let ear = SidecarEar { ledger: ground.ledger.clone(), name: sidecar.name.as_str().into(), sidecar: id, process };
+    // Its ids are of a stream of their own: whether they are drawn changes nothing else.
+    let tracer = ground.spans.as_ref().map(|store| {
+        let seed = Stream::new(ground.seed, &format!("spans {}/{process}", sidecar.name)).next_u64();
+        let clock = net.clone();
+        Tracer::aside(sidecar.config.tracing, seed, move || clock.wall_clock(), store.of(id, process))
+    });
     let surroundings = Surroundings {
         tls: sidecar.config.tls.is_some().then(|| crypto::server_side(&crypto)),
         crypto,
         max_connections: MAX_CONNECTIONS,
         observer: Arc::new(ear),
-        tracer: None,
+        tracer,
     };
     let mut config = sidecar.config.clone();
     let tamper = ground.ledger.tamper();

@@ -66,10 +66,10 @@ fn play(file: &str, seed: u64) -> Run {
 
 fn table(played: &[Vec<Run>]) -> String {
     let mut text = String::from("| |");
-    COLUMNS
-        .iter()
-        .for_each(|(heading, file)| write!(text, " [{heading}](../scenarios/rolling-deploy/{file}.toml) |").unwrap());
-    text += &format!("\n|---|{}\n", "---|".repeat(COLUMNS.len()));
+    for (heading, file) in COLUMNS {
+        write!(text, " [{heading}](../scenarios/rolling-deploy/{file}.toml) |").unwrap();
+    }
+    writeln!(text, "\n|---|{}", "---|".repeat(COLUMNS.len())).unwrap();
     for (says, metric) in ROWS {
         write!(text, "| {says} |").unwrap();
         for runs in played {
