@@ -19,7 +19,8 @@ use outrigger::net::{Listener as _, Net as _, TokioListener, TokioNet};
 use outrigger::reload::serve::Reloader;
 use outrigger::reload::source::{Files, Reading, Source};
 use outrigger::server::{Server, StartError, Surroundings};
-use outrigger::telemetry;
+use outrigger::telemetry::otlp::Exporter;
+use outrigger::telemetry::{self, Observers};
 use outrigger::tls::{Crypto, ServerSide};
 use outrigger::webhook;
 use tokio::runtime::{Builder, Runtime};
@@ -89,8 +90,9 @@ fn run(config: &Config, warnings: &[Finding], shown: Vec<Shown>, source: Source,
         let runtime = runtime(config.worker_threads)?;
         let outcome = runtime.block_on(async {
             let (stop, hurry, reload) = (interrupted(1)?, interrupted(2)?, signal(SignalKind::hangup())?);
-            let (server, crypto) = start(config, given).await?;
+            let Started { server, crypto, exporter } = start(config, given).await?;
             let control = Arc::clone(server.control());
+            let export = exporter.map(|exporter| exporter.start(&control));
             control.show_config(shown, &[]);
             control.give_log(level.clone());
             if let Some(requests) = control.reloads().take_requests() {
@@ -99,6 +101,9 @@ fn run(config: &Config, warnings: &[Finding], shown: Vec<Shown>, source: Source,
                 net.spawn(reloader.serve(requests, reload));
             }
             server.run(stop, hurry).await;
+            if let Some(export) = export {
+                export.finish().await;
+            }
             Ok(())
         });
         // A name that is still being looked up is not waited for.
@@ -114,8 +119,15 @@ fn run(config: &Config, warnings: &[Finding], shown: Vec<Shown>, source: Source,
     }
 }
 
-/// A server that is ready to run, its listeners those of the process before where there was one.
-async fn start(config: &Config, given: Vec<(SocketAddr, TcpListener)>) -> Result<(Server<TokioNet>, Crypto), Refusal> {
+/// A server that is ready to run, and what belongs to it.
+struct Started {
+    server: Server<TokioNet>,
+    crypto: Crypto,
+    exporter: Option<Exporter<TokioNet>>,
+}
+
+/// Its listeners are those of the process before where there was one.
+async fn start(config: &Config, given: Vec<(SocketAddr, TcpListener)>) -> Result<Started, Refusal> {
     let net = TokioNet { reuse_port: config.reuse_port };
     let crypto = Crypto::new(net);
     let tls =
@@ -138,8 +150,11 @@ async fn start(config: &Config, given: Vec<(SocketAddr, TcpListener)>) -> Result
         inherited.add(Socket { service: Some(socket.service), addr: socket.addr, listener, shared: false });
     }
     let max_connections = connections_that_fit();
-    let observer = Arc::new(telemetry::Log);
-    let surroundings = Surroundings { crypto: crypto.clone(), tls, max_connections, observer, tracer: None };
+    let access_log = telemetry::AccessLog::new(&config.access_log);
+    let observer = Arc::new(Observers(vec![Arc::new(telemetry::Log), Arc::new(access_log)]));
+    let exporter = Exporter::new(net, config, &crypto).map_err(StartError::from)?;
+    let tracer = exporter.as_ref().and_then(Exporter::tracer).cloned();
+    let surroundings = Surroundings { crypto: crypto.clone(), tls, max_connections, observer, tracer };
     let server = Server::start_on(net, config, surroundings, &mut inherited).await?;
     systemd::all_taken(&inherited)?;
     for socket in inherited.left() {
@@ -156,7 +171,7 @@ async fn start(config: &Config, given: Vec<(SocketAddr, TcpListener)>) -> Result
         Some(Err(error)) => tracing::error!("{error}"),
         None => {}
     }
-    Ok((server, crypto))
+    Ok(Started { server, crypto, exporter })
 }
 
 /// The listening sockets with their labels, for the next process.

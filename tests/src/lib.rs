@@ -9,10 +9,12 @@
 
 pub mod app;
 pub mod certs;
+pub mod collector;
 pub mod held;
 pub mod hop;
 pub mod http;
 pub mod kubernetes;
+pub mod samples;
 pub mod scratch;
 pub mod sidecar;
 pub mod tools;
@@ -23,9 +25,11 @@ use std::time::Duration;
 
 pub use app::{App, Conn};
 pub use certs::{Authority, Identity};
+pub use collector::{Collector, Reply};
 pub use held::Held;
 pub use hop::Hop;
 pub use http::{Head, Response};
+pub use samples::Samples;
 pub use scratch::Scratch;
 pub use sidecar::{Launch, Sidecar};
 pub use wire::{End, Wire};

@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, geteuid, kill_process};
 use serde_json::Value;
 
 use crate::certs::Identity;
+use crate::samples::{self, Samples};
 use crate::scratch::Scratch;
 use crate::wire::Wire;
 use crate::{Authority, PATIENCE};
@@ -24,22 +25,31 @@ pub const NAME: &str = "localhost";
 
 /// Finds the `outrigger` executable: `OUTRIGGER_BIN`, else the one that cargo built beside the tests.
 pub fn binary() -> PathBuf {
-    if let Some(path) = std::env::var_os("OUTRIGGER_BIN") {
+    built("outrigger", "OUTRIGGER_BIN")
+}
+
+/// The same for `outrigger-sim` and `OUTRIGGER_SIM_BIN`.
+pub fn simulator() -> PathBuf {
+    built("outrigger-sim", "OUTRIGGER_SIM_BIN")
+}
+
+fn built(name: &str, variable: &str) -> PathBuf {
+    if let Some(path) = std::env::var_os(variable) {
         return PathBuf::from(path);
     }
     let own = std::env::current_exe().expect("a running test has a path");
     let profile = own.parent().and_then(Path::parent).expect("target/<profile>/deps/<test>");
     let target = profile.parent().expect("target/<profile>");
-    let candidates = [profile.join("outrigger"), target.join("debug/outrigger"), target.join("release/outrigger")];
-    let found = candidates.iter().find(|path| path.is_file());
-    found.cloned().unwrap_or_else(|| panic!("no outrigger executable; build it with: cargo build -p outrigger"))
+    let folders = [profile.to_owned(), target.join("debug"), target.join("release")];
+    let found = folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("no {name} executable; build it with: cargo build -p {name}"))
 }
 
 /// A command of the executable with nothing of the caller's settings in its environment.
 pub fn command() -> Command {
     let mut command = Command::new(binary());
     for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(|name| name.starts_with("OUTRIGGER_")) {
+        if name.to_str().is_some_and(|name| name.starts_with("OUTRIGGER_") || name.starts_with("OTEL_")) {
             command.env_remove(name);
         }
     }
@@ -313,6 +323,19 @@ impl Sidecar {
         let request = format!("{method} {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n");
         let answer = Wire::plain(addr).ask(&request).expect(status);
         serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("JSON expected, not {:?}", answer.text()))
+    }
+
+    /// The figures now.
+    #[track_caller]
+    pub fn metrics(&self) -> Samples {
+        let request = format!("GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.addr("admin"));
+        Samples::parse(&self.admin().ask(&request).expect(200).text())
+    }
+
+    /// Waits for figures that are as they are to be.
+    #[track_caller]
+    pub fn wait_metrics(&self, what: &str, matches: impl Fn(&Samples) -> bool) -> Samples {
+        samples::wait(what, || self.metrics(), matches)
     }
 
     /// Who signed the certificate of the TLS listeners.

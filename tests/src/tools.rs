@@ -55,6 +55,12 @@ pub fn python_package(script: &str, package: &str) -> Option<Command> {
     Some(command)
 }
 
+/// The same for `ShellCheck`, of the same environment as the scripts of `tests/python`.
+pub fn shellcheck() -> Option<Command> {
+    let path = folder().join(".venv/bin/shellcheck");
+    if path.is_file() { Some(Command::new(path)) } else { missing("shellcheck is not installed in tests/.venv") }
+}
+
 /// The same for curl, which fails on an HTTP error only when told to.
 pub fn curl() -> Option<Command> {
     let mut command = Command::new(on_path("curl").or_else(|| missing("curl is not installed"))?);
@@ -81,6 +87,11 @@ pub fn autobahn() -> Option<Command> {
     let mut command = Command::new(folder().join("autobahn/run"));
     command.env("OUTRIGGER_BIN", binary());
     Some(command)
+}
+
+/// The same for Prometheus, or its `promtool`.
+pub fn prometheus(command: &str) -> Option<Command> {
+    Some(Command::new(on_path(command).or_else(|| missing(&format!("{command} is not installed")))?))
 }
 
 /// The path of Chromium.

@@ -16,6 +16,7 @@ mod report;
 mod resolve;
 mod schema;
 mod settings;
+mod standard;
 mod tls_names;
 pub mod units;
 
@@ -43,6 +44,7 @@ pub use self::report::{Finding, Place, Report, did_you_mean};
 pub use self::schema::schema;
 use self::settings::Settings;
 pub(crate) use self::settings::{FILE_VARIABLE, is_service_link, split_at_commas};
+use crate::telemetry::trace;
 
 /// Reads the bytes of a file that the configuration names.
 pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
@@ -116,7 +118,7 @@ pub(crate) fn resolve_log(sources: &Sources) -> Result<Log, Report> {
     let mut report = Report::default();
     let settings = Settings::read(sources, &mut report).ok_or_else(|| report.clone())?;
     let mut reader = Reader::new(&settings, None, Report::default());
-    let log = resolve::log(&mut reader);
+    let log = resolve::log::log(&mut reader);
     if reader.report.faults.is_empty() { Ok(log) } else { Err(reader.report) }
 }
 
@@ -178,8 +180,12 @@ pub struct Config {
     /// Threads that carry traffic; at least one.
     pub worker_threads: usize,
     pub log: Log,
+    pub access_log: AccessLog,
     /// `None` has no admin API.
     pub admin: Option<Admin>,
+    /// What of traces is recorded, once there is somebody to take them.
+    pub tracing: trace::Plan,
+    pub otlp: Otlp,
 }
 
 /// One address that clients connect to.
@@ -580,6 +586,76 @@ pub enum LogFormat {
     Auto,
     Text,
     Json,
+}
+
+/// What is written of sessions and requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessLog {
+    pub lines: AccessLines,
+    pub format: LogFormat,
+    /// Whether queries are in it.
+    pub query: bool,
+    /// Headers of requests that are in it.
+    pub headers: Vec<HeaderName>,
+    /// Parts of names whose values are hidden, in lower case.
+    pub redact: Vec<String>,
+}
+
+/// What there is a line for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessLines {
+    Off,
+    /// Sessions, and requests for one that came to nothing.
+    Sessions,
+    /// Plain requests too.
+    All,
+}
+
+/// What goes to collectors of OpenTelemetry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Otlp {
+    /// `None` exports none.
+    pub traces: Option<Export>,
+    pub metrics: Option<Export>,
+    /// What is said of this process, `service.name` among it; no name is there twice.
+    pub resource: Vec<(String, String)>,
+    /// Spans that wait at most; at least 1.
+    pub queue: usize,
+    /// How long a span waits for others to go with it.
+    pub span_interval: Duration,
+    /// From one export of the metrics to the next.
+    pub metric_interval: Duration,
+}
+
+/// The way to one collector.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Export {
+    pub to: Collector,
+    pub protocol: OtlpProtocol,
+    /// Their values are marked as sensitive.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// For one attempt, from the dial to the answer.
+    pub timeout: Duration,
+    /// Who may have signed the collector's certificate.
+    pub trust: Trust,
+}
+
+/// Where a collector is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Collector {
+    pub tls: bool,
+    /// A name, or an address without brackets.
+    pub host: String,
+    pub port: u16,
+    /// It begins with a slash.
+    pub path: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtlpProtocol {
+    Grpc,
+    /// Protobuf in the bodies of HTTP/1.1 requests.
+    Http,
 }
 
 #[cfg(test)]

@@ -195,7 +195,7 @@ impl Fidelity {
         let all = if within == cells { format!("All {cells}") } else { format!("{within} of {cells}") };
         format!(
             "The released sidecar between two real Linux kernels was held beside this simulated network. Medians and bytes \
-             have to be within 5%, or within the noise of the measurement where that is larger: {all} cells are. \
+             have to be within 5%, or within the noise of the measurement where that is larger: {all} figures are. \
              p99 is not held to anything: under loss it differs by tens of per cent between two real runs."
         )
     }

@@ -26,7 +26,7 @@ pub(super) fn section(report: &Report, played: &[(&Played, &Batch)]) -> String {
     );
     let off = measured.off();
     if !off.is_empty() {
-        text.push_str("<p>Off are:</p><ul>");
+        text.push_str("<p>These are off:</p><ul>");
         for off in off {
             let _ = write!(text, "<li>{}</li>", esc(&off));
         }
