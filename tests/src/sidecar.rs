@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use serde_json::Value;
@@ -60,6 +60,12 @@ pub fn command() -> Command {
 /// Runs a command that ends by itself, like `outrigger check`; fails if it does not.
 #[track_caller]
 pub fn run(command: &mut Command) -> Finished {
+    run_within(command, PATIENCE)
+}
+
+/// The same for one that has more to do.
+#[track_caller]
+pub fn run_within(command: &mut Command, patience: Duration) -> Finished {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the executable starts");
     let mut process = Process { log: Log::follow(child.stderr.take().expect("piped")), child };
     let mut stdout = process.child.stdout.take().expect("piped");
@@ -67,7 +73,7 @@ pub fn run(command: &mut Command) -> Finished {
         let mut bytes = Vec::new();
         stdout.read_to_end(&mut bytes).map(|_| bytes)
     });
-    let status = process.wait_exit();
+    let status = process.wait_exit(patience);
     let stdout = reader.join().expect("reading does not panic").expect("a pipe can be read");
     let stdout = String::from_utf8_lossy(&stdout).into_owned();
     Finished { code: status.code(), stdout, stderr: process.log.text() }
@@ -386,7 +392,7 @@ impl Sidecar {
     /// Waits until the process ends by itself.
     #[track_caller]
     pub fn wait_exit(&mut self) -> ExitStatus {
-        self.process.wait_exit()
+        self.process.wait_exit(PATIENCE)
     }
 
     /// Waits until the process waits for something to happen.
@@ -436,10 +442,10 @@ struct Process {
 
 impl Process {
     #[track_caller]
-    fn wait_exit(&mut self) -> ExitStatus {
+    fn wait_exit(&mut self, patience: Duration) -> ExitStatus {
         // The end of stderr is the condition to wait for; the exit follows at once.
-        let closed = self.log.wait_closed();
-        assert!(closed, "the process did not end within {PATIENCE:?}; stderr: {}", self.log.text());
+        let closed = self.log.wait_closed(patience);
+        assert!(closed, "the process did not end within {patience:?}; stderr: {}", self.log.text());
         self.child.wait().expect("a child of ours")
     }
 }
@@ -490,7 +496,7 @@ impl Log {
     #[track_caller]
     fn wait(&self, what: &str, matches: impl Fn(&Value) -> bool) -> Value {
         let mut checked = 0;
-        let found = self.wait_for(|state| {
+        let found = self.wait_for(PATIENCE, |state| {
             let new = &state.lines[checked..];
             checked = state.lines.len();
             let found = new.iter().filter_map(|line| serde_json::from_str(line).ok()).find(|line| matches(line));
@@ -503,12 +509,12 @@ impl Log {
         }
     }
 
-    fn wait_closed(&self) -> bool {
-        self.wait_for(|state| state.closed.then_some(())).is_some()
+    fn wait_closed(&self, patience: Duration) -> bool {
+        self.wait_for(patience, |state| state.closed.then_some(())).is_some()
     }
 
-    fn wait_for<T>(&self, mut look: impl FnMut(&LogState) -> Option<T>) -> Option<T> {
-        let deadline = Instant::now() + PATIENCE;
+    fn wait_for<T>(&self, patience: Duration, mut look: impl FnMut(&LogState) -> Option<T>) -> Option<T> {
+        let deadline = Instant::now() + patience;
         let mut state = self.state.lock().expect("no panic under this lock");
         loop {
             if let Some(found) = look(&state) {
@@ -535,7 +541,7 @@ impl Log {
 
     /// All of it, once the process has ended.
     fn text_at_end(&self) -> String {
-        self.wait_closed();
+        self.wait_closed(PATIENCE);
         self.text()
     }
 }

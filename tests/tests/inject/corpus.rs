@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 
 use outrigger_tests::kubernetes::typed;
 use outrigger_tests::scratch::Scratch;
-use outrigger_tests::sidecar::{command, run};
-use outrigger_tests::tools::{folder, python_package};
+use outrigger_tests::sidecar::{command, run, run_within};
+use outrigger_tests::tools::{TOOL_PATIENCE, folder, python_package};
 use serde_json::{Value, json};
 
 /// Fewer files than this, and somebody has lost some.
@@ -114,7 +114,8 @@ fn injected() -> Option<&'static Value> {
 }
 
 fn check(judge: &mut Command) -> Value {
-    let checked = run(judge).expect(0);
+    // There are many manifests and many versions to judge them by.
+    let checked = run_within(judge, TOOL_PATIENCE).expect(0);
     serde_json::from_str(&checked.stdout).expect("JSON")
 }
 

@@ -1,8 +1,8 @@
 //! What is answered to recorded reviews, word for word: `tests/reviews/answers`, which `UPDATE_ANSWERS=1` writes anew.
 
 use outrigger_tests::kubernetes::typed;
-use outrigger_tests::sidecar::run;
-use outrigger_tests::tools::{folder, python_package};
+use outrigger_tests::sidecar::run_within;
+use outrigger_tests::tools::{TOOL_PATIENCE, folder, python_package};
 use outrigger_tests::{Launch, Scratch, Sidecar};
 use serde_json::{Value, json};
 
@@ -104,7 +104,8 @@ fn others_read_the_patched_objects_and_find_no_fault() {
     for (name, object) in &objects {
         scratch.write(&format!("{name}.json"), &object.to_string());
     }
-    let judged: Value = serde_json::from_str(&run(judge.arg(scratch.dir())).expect(0).stdout).expect("JSON");
+    let judged: Value =
+        serde_json::from_str(&run_within(judge.arg(scratch.dir()), TOOL_PATIENCE).expect(0).stdout).expect("JSON");
     assert_eq!(judged["wrong"], json!([]));
     assert_eq!(judged["files"].as_object().map(serde_json::Map::len), Some(objects.len()));
 }

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use outrigger_tests::kubernetes::bare;
-use outrigger_tests::sidecar::{command, run};
-use outrigger_tests::tools::{folder, python_package};
+use outrigger_tests::sidecar::{command, run, run_within};
+use outrigger_tests::tools::{TOOL_PATIENCE, folder, python_package};
 use outrigger_tests::{Launch, Scratch};
 use serde_json::Value;
 
@@ -13,7 +13,8 @@ use super::{ask, creation, patched};
 /// What `PyYAML` reads in the files of a folder; `None` where it is not installed.
 fn read(dir: &Path) -> Option<Value> {
     let mut reader = python_package("check_manifests.py", "kubernetes_validate")?;
-    let read: Value = serde_json::from_str(&run(reader.arg(dir).arg("read")).expect(0).stdout).expect("JSON");
+    let read: Value =
+        serde_json::from_str(&run_within(reader.arg(dir).arg("read"), TOOL_PATIENCE).expect(0).stdout).expect("JSON");
     Some(read["files"].clone())
 }
 

@@ -13,8 +13,8 @@ use k8s_openapi::serde::Serialize;
 use k8s_openapi::serde::de::DeserializeOwned;
 use outrigger_tests::certs::TlsClient;
 use outrigger_tests::kubernetes;
-use outrigger_tests::sidecar::{command, run};
-use outrigger_tests::tools::{folder, installed, python_package};
+use outrigger_tests::sidecar::{command, run, run_within};
+use outrigger_tests::tools::{TOOL_PATIENCE, folder, installed, python_package};
 use outrigger_tests::{Launch, Scratch, Wire};
 use serde_json::{Value, json};
 
@@ -34,7 +34,8 @@ fn judged(texts: &[(String, String)]) -> Option<(Vec<Value>, Value)> {
     for (name, text) in texts {
         scratch.write(name, text);
     }
-    let judged: Value = serde_json::from_str(&run(judge.arg(scratch.dir())).expect(0).stdout).expect("JSON");
+    let judged: Value =
+        serde_json::from_str(&run_within(judge.arg(scratch.dir()), TOOL_PATIENCE).expect(0).stdout).expect("JSON");
     let files = judged["files"].as_object().expect("a map");
     let objects = files.values().filter_map(Value::as_array).flatten().cloned().collect();
     Some((objects, judged["wrong"].clone()))
