@@ -20,8 +20,8 @@ use crate::rebalance;
 use crate::registry::Closing;
 use crate::reload::{ReloadError, Reloads, needs_restart};
 use crate::settings::{Settings, SettingsError};
-use crate::telemetry::Level;
 use crate::telemetry::metrics::Now;
+use crate::telemetry::{Level, Metrics};
 use crate::tls::{Crypto, LoadError, ServerSide};
 
 /// How long sessions have, once they were asked to close, on top of the time that both of their sides may take one after
@@ -32,6 +32,7 @@ const CLOSING_MARGIN: Duration = Duration::from_secs(2);
 pub struct Control<N: Net> {
     proxy: Arc<Proxy<N>>,
     places: Places,
+    metrics: Option<Arc<Metrics>>,
     start: Start,
     /// Held while a configuration is put into force, so that this is done by one at a time.
     reloading: Mutex<()>,
@@ -54,10 +55,12 @@ pub(crate) struct Start {
 }
 
 impl<N: Net> Control<N> {
-    pub(crate) fn new(proxy: Arc<Proxy<N>>, places: Places, start: Start) -> Arc<Self> {
+    /// `metrics` is where the proxy's observers count, if they do.
+    pub(crate) fn new(proxy: Arc<Proxy<N>>, places: Places, metrics: Option<Arc<Metrics>>, start: Start) -> Arc<Self> {
         Arc::new(Self {
             proxy,
             places,
+            metrics,
             start,
             reloading: Mutex::default(),
             reloads: Reloads::default(),
@@ -68,12 +71,19 @@ impl<N: Net> Control<N> {
         })
     }
 
+    /// What is counted; `None` where nobody could ask for it.
+    pub fn metrics(&self) -> Option<&Arc<Metrics>> {
+        self.metrics.as_ref()
+    }
+
     /// The figures that nobody counts as they change.
     pub fn now(&self) -> Now {
         let upstream = &self.proxy.settings().upstreams;
         Now {
             stage: self.lifecycle().stage(),
+            drain: self.drain_progress(),
             connections: self.places.taken(),
+            max_connections: self.places.limit(),
             held: (upstream.name().to_owned(), upstream.held()),
             upstreams: upstream.snapshot(),
         }

@@ -55,6 +55,11 @@ impl Places {
         self.open.taken.load(Ordering::Relaxed)
     }
 
+    /// How many there may be.
+    pub(crate) fn limit(&self) -> usize {
+        self.open.limit.load(Ordering::Relaxed)
+    }
+
     /// Another limit. Who is there stays, also where there are more than that now.
     pub(crate) fn resize(&self, max_connections: usize) {
         self.open.limit.store(max_connections, Ordering::Relaxed);

@@ -19,7 +19,7 @@ use outrigger::net::{Listener as _, Net as _, TokioListener, TokioNet};
 use outrigger::reload::serve::Reloader;
 use outrigger::reload::source::{Files, Reading, Source};
 use outrigger::server::{Server, StartError, Surroundings};
-use outrigger::telemetry;
+use outrigger::telemetry::{self, Observers};
 use outrigger::tls::{Crypto, ServerSide};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -130,7 +130,8 @@ async fn start(config: &Config, given: Vec<(SocketAddr, TcpListener)>) -> Result
         inherited.add(Socket { service: Some(socket.service), addr: socket.addr, listener, shared: false });
     }
     let max_connections = connections_that_fit();
-    let observer = Arc::new(telemetry::Log);
+    let access_log = telemetry::AccessLog::new(&config.access_log);
+    let observer = Arc::new(Observers(vec![Arc::new(telemetry::Log), Arc::new(access_log)]));
     let surroundings = Surroundings { crypto: crypto.clone(), tls, max_connections, observer, tracer: None };
     let server = Server::start_on(net, config, surroundings, &mut inherited).await?;
     systemd::all_taken(&inherited)?;

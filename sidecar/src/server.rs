@@ -17,8 +17,8 @@ use crate::lifecycle::{Lifecycle, Stage};
 use crate::listen::{self, Bound, Places};
 use crate::net::{Listener as _, Net};
 use crate::settings::{Settings, SettingsError};
-use crate::telemetry::Observer;
 use crate::telemetry::trace::Tracer;
+use crate::telemetry::{Metrics, Observer, Observers};
 use crate::tls::{Crypto, LoadError, ServerSide};
 
 /// How long the admin API's last answers may take once the process has stopped.
@@ -100,6 +100,12 @@ impl<N: Net> Server<N> {
         inherited: &mut Inherited<N::Listener>,
     ) -> Result<Self, StartError> {
         let Surroundings { crypto, tls, max_connections, observer, tracer } = surroundings;
+        // Counting costs little, but nothing at all where nobody can ask for it.
+        let metrics = config.admin.is_some().then(|| Arc::new(Metrics::new(net.wall_clock())));
+        let observer: Arc<dyn Observer> = match &metrics {
+            Some(metrics) => Arc::new(Observers(vec![Arc::clone(metrics) as Arc<dyn Observer>, observer])),
+            None => observer,
+        };
         let settings = Settings::new(&net, config, &crypto, tls, None, &observer).await?;
         // Those that name their port come first, so that one that takes any port takes none of theirs.
         let mut taken = |wanted: &config::Listener, exact: bool| {
@@ -129,7 +135,7 @@ impl<N: Net> Server<N> {
         let proxy = Arc::new(Proxy::new(net, settings, observer, tracer));
         let places = Places::new(config.max_connections.unwrap_or(max_connections));
         let start = Start { config: config.clone(), crypto, max_connections };
-        let control = Control::new(Arc::clone(&proxy), places.clone(), start);
+        let control = Control::new(Arc::clone(&proxy), places.clone(), metrics, start);
         let admin = admin.map(|((listener, addr), token)| BoundAdmin {
             listener,
             addr,

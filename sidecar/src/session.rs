@@ -18,8 +18,8 @@ use crate::lifecycle::Live;
 use crate::listen::Permit;
 use crate::net::Net;
 use crate::registry::{Handle, Registry};
-use crate::telemetry::Observer;
 use crate::telemetry::trace::SessionTrace;
+use crate::telemetry::{Asked, Observer};
 use crate::transport::Transport;
 use crate::upstream::Seat;
 
@@ -34,10 +34,12 @@ pub struct Who {
     /// Host and path without the query, which may hold secrets; empty on raw listeners.
     pub host: Box<str>,
     pub path: Box<str>,
-    /// The subprotocol agreed on.
+    /// The subprotocol agreed on, or that it is not to be shown.
     pub protocol: Option<Box<str>>,
     /// The name of the upstream, where there are several.
     pub upstream: Option<Arc<str>>,
+    /// What else of its request may be shown, where that is wanted.
+    pub asked: Option<Arc<Asked>>,
 }
 
 /// Where a session's events go, and what lives as long as the session does.

@@ -14,7 +14,7 @@ use crate::config::{self, Access, Config, HttpLimits, Inspect, Place, ResponseHe
 use crate::drain;
 use crate::net::Net;
 use crate::session;
-use crate::telemetry::Observer;
+use crate::telemetry::{Capture, Observer};
 use crate::tls::{self, Crypto, LoadError, ServerSide};
 use crate::upstream::{self, Board, Naming, Routes, Spec, Upstream, Way};
 
@@ -57,6 +57,8 @@ pub struct Settings<N> {
     pub(crate) http: HttpLimits,
     pub(crate) access: Access,
     pub(crate) headers: Arc<ResponseHeaders>,
+    /// What of a request may be shown.
+    pub(crate) capture: Capture,
     pub(crate) inspect: Inspect,
     pub(crate) policy: Arc<Policy>,
     pub(crate) read_timeout: Duration,
@@ -90,6 +92,7 @@ impl<N: Net> Settings<N> {
             http: config.http.clone(),
             access: config.access.clone(),
             headers: Arc::new(config.headers.clone()),
+            capture: Capture::new(&config.access_log),
             inspect: config.session.inspect,
             policy: Arc::new(session::policy(&config.session, &config.dial)),
             read_timeout: config.dial.read_timeout,

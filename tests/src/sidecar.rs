@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, geteuid, kill_process};
 use serde_json::Value;
 
 use crate::certs::Identity;
+use crate::samples::{self, Samples};
 use crate::scratch::Scratch;
 use crate::wire::Wire;
 use crate::{Authority, PATIENCE};
@@ -301,6 +302,19 @@ impl Sidecar {
         let request = format!("{method} {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n");
         let answer = Wire::plain(addr).ask(&request).expect(status);
         serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("JSON expected, not {:?}", answer.text()))
+    }
+
+    /// The figures now.
+    #[track_caller]
+    pub fn metrics(&self) -> Samples {
+        let request = format!("GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.addr("admin"));
+        Samples::parse(&self.admin().ask(&request).expect(200).text())
+    }
+
+    /// Waits for figures that are as they are to be.
+    #[track_caller]
+    pub fn wait_metrics(&self, what: &str, matches: impl Fn(&Samples) -> bool) -> Samples {
+        samples::wait(what, || self.metrics(), matches)
     }
 
     /// Who signed the certificate of the TLS listeners.

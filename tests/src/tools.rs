@@ -84,6 +84,11 @@ pub fn autobahn() -> Option<Command> {
     Some(command)
 }
 
+/// The same for Prometheus, or its `promtool`.
+pub fn prometheus(command: &str) -> Option<Command> {
+    Some(Command::new(on_path(command).or_else(|| missing(&format!("{command} is not installed")))?))
+}
+
 /// The path of Chromium.
 pub fn chromium() -> Option<String> {
     let path = on_path("chromium").or_else(|| missing("chromium is not installed"))?;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use tokio::time::timeout;
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::query::Query;
 use super::reply::{Answer, Refusal, dated};
 use super::route::{Endpoint, Found, find};
-use super::{Admin, access, config, drain, health, log, reload, sessions, upstreams};
+use super::{Admin, access, config, drain, health, log, metrics, reload, sessions, upstreams};
 use crate::net::Net;
 
 /// Bytes of a request's body. Nothing needs one so far; what a tool sends all the same is read and dropped.
@@ -25,6 +25,7 @@ pub(super) struct Call<'a> {
     /// What stands for `{id}` in its path.
     pub(super) id: &'a str,
     pub(super) query: Query,
+    pub(super) headers: &'a HeaderMap,
 }
 
 /// Answers one request. Never fails: what goes wrong becomes an answer.
@@ -51,7 +52,7 @@ async fn handle<N: Net>(
     }
     read(body).await?;
     let query = Query::parse(parts.uri.query().unwrap_or_default(), route.parameters)?;
-    let call = Call { id, query };
+    let call = Call { id, query, headers: &parts.headers };
     if route.changes() {
         tracing::info!(%peer, method = %parts.method, path = parts.uri.path(), "asked for by the admin API");
     }
@@ -60,6 +61,7 @@ async fn handle<N: Net>(
         Endpoint::Live => Ok(health::live()),
         Endpoint::Ready => Ok(health::ready(admin)),
         Endpoint::Health => Ok(health::healthz(admin)),
+        Endpoint::Metrics => metrics::page(admin, &call),
         Endpoint::Sessions => sessions::list(admin, &call).await,
         Endpoint::Session => sessions::one(admin, &call),
         Endpoint::CloseSession => sessions::close(admin, &call),

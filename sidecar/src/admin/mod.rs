@@ -13,6 +13,7 @@ mod config;
 mod drain;
 mod health;
 mod log;
+mod metrics;
 mod query;
 mod reload;
 mod reply;

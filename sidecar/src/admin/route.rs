@@ -20,6 +20,7 @@ pub(super) enum Endpoint {
     Live,
     Ready,
     Health,
+    Metrics,
     Sessions,
     Session,
     CloseSession,
@@ -33,11 +34,12 @@ pub(super) enum Endpoint {
     Quit,
 }
 
-pub(super) static ROUTES: [Route; 16] = [
+pub(super) static ROUTES: [Route; 17] = [
     route(Method::GET, "/", &[], Endpoint::Index, "What there is"),
     route(Method::GET, "/live", &[], Endpoint::Live, "Whether the process answers"),
     route(Method::GET, "/ready", &[], Endpoint::Ready, "Whether it takes new sessions; 503 with the reason if not"),
     route(Method::GET, "/healthz", &[], Endpoint::Health, "The same in detail, and always 200"),
+    route(Method::GET, "/metrics", &[], Endpoint::Metrics, "Figures for Prometheus"),
     route(
         Method::GET,
         "/sessions",

@@ -22,7 +22,7 @@ const ADMIN_ADDRESS: &str = "an IP address with a port";
 const HEADER: &str = "`Name: value`";
 
 /// Every key, in the order of the reference.
-pub(crate) static GROUPS: [Group; 11] = [
+pub(crate) static GROUPS: [Group; 12] = [
     Group { title: "Addresses", keys: ADDRESSES },
     Group { title: "Several upstreams", keys: CHOICE },
     Group { title: "TLS with clients", keys: TLS },
@@ -33,6 +33,7 @@ pub(crate) static GROUPS: [Group; 11] = [
     Group { title: "Access and headers", keys: ACCESS },
     Group { title: "Drain and restart", keys: LIFECYCLE },
     Group { title: "Admin API", keys: ADMIN },
+    Group { title: "Logs", keys: LOGS },
     Group { title: "Process", keys: PROCESS },
 ];
 
@@ -546,16 +547,7 @@ const ADMIN: &[Key] = &[
     .unset("none"),
 ];
 
-const PROCESS: &[Key] = &[
-    Key::new(
-        "max_connections",
-        Kind::Count { from: 1, to: 1_000_000 },
-        "auto",
-        "Most client connections at once; then 503. `auto` follows from the limit on open files.",
-    )
-    .words(&["auto"])
-    .example("10000"),
-    Key::new("worker_threads", Kind::Count { from: 1, to: 64 }, "1", "Threads that carry traffic."),
+const LOGS: &[Key] = &[
     Key::new(
         "log_format",
         Kind::Choice(&["auto", "text", "json"]),
@@ -566,6 +558,64 @@ const PROCESS: &[Key] = &[
         "log_level",
         Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
         "info",
-        "Least severe level that is logged.",
+        "Least severe level that is logged. The access log is there at any.",
     ),
+    Key::new(
+        "access_log",
+        Kind::Choice(&["off", "sessions", "all"]),
+        "sessions",
+        "`sessions` writes a line for each session when it has ended, and for each request for one that came to nothing; \
+         `all` one for each plain request too (docs/LOGS.md).",
+    ),
+    Key::new("access_log_format", Kind::Choice(&["text", "json"]), "json", "Its format.").unset("as `log_format`"),
+    Key::new(
+        "access_log_query",
+        Kind::Switch,
+        "off",
+        "Whether queries are in the access log, without the values that `access_log_redact` hides.",
+    ),
+    Key::list(
+        "access_log_headers",
+        Kind::Text("the name of a header", "NAME"),
+        "User-Agent",
+        "Headers of requests that are in the access log. Cookies and credentials cannot be.",
+    ),
+    Key::list(
+        "access_log_redact",
+        Kind::Text("a word of letters, digits, `-` and `_`", "WORD"),
+        "token",
+        "Parts of names, in any case, whose values are nobody's business: of parameters and headers; and of subprotocols \
+         themselves. They are written as `[redacted]`, and so is whatever looks like a token.",
+    )
+    .preset(&[
+        "auth",
+        "bearer",
+        "code",
+        "cookie",
+        "credential",
+        "jwt",
+        "key",
+        "nonce",
+        "otp",
+        "passw",
+        "pwd",
+        "secret",
+        "session",
+        "sid",
+        "sig",
+        "ticket",
+        "token",
+    ]),
+];
+
+const PROCESS: &[Key] = &[
+    Key::new(
+        "max_connections",
+        Kind::Count { from: 1, to: 1_000_000 },
+        "auto",
+        "Most client connections at once; then 503. `auto` follows from the limit on open files.",
+    )
+    .words(&["auto"])
+    .example("10000"),
+    Key::new("worker_threads", Kind::Count { from: 1, to: 64 }, "1", "Threads that carry traffic."),
 ];

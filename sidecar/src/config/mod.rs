@@ -169,6 +169,7 @@ pub struct Config {
     /// Threads that carry traffic; at least one.
     pub worker_threads: usize,
     pub log: Log,
+    pub access_log: AccessLog,
     /// `None` has no admin API.
     pub admin: Option<Admin>,
 }
@@ -571,6 +572,29 @@ pub enum LogFormat {
     Auto,
     Text,
     Json,
+}
+
+/// What is written of sessions and requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessLog {
+    pub lines: AccessLines,
+    pub format: LogFormat,
+    /// Whether queries are in it.
+    pub query: bool,
+    /// Headers of requests that are in it.
+    pub headers: Vec<HeaderName>,
+    /// Parts of names whose values are hidden, in lower case.
+    pub redact: Vec<String>,
+}
+
+/// What there is a line for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessLines {
+    Off,
+    /// Sessions, and requests for one that came to nothing.
+    Sessions,
+    /// Plain requests too.
+    All,
 }
 
 #[cfg(test)]

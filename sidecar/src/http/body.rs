@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Method;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -230,7 +231,8 @@ impl Drop for ResponseBody {
     fn drop(&mut self) {
         let whole = self.is_end_stream();
         if let Some(watch) = &mut self.watch {
-            watch.exchange.whole = whole;
+            // Nobody reads the body of an answer to HEAD, though there may be one.
+            watch.exchange.whole = whole || watch.exchange.method == Method::HEAD;
         }
     }
 }

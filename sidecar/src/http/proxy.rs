@@ -94,14 +94,16 @@ impl<N: Net> Proxy<N> {
         connection: &Connection,
         answering: &Arc<Answering>,
     ) -> Response<ResponseBody> {
-        let mut watch = Watch::new(&request, connection, &self.observer, self.tracer.as_ref());
-        let Answer(response, fault) = self.answer(request, connection, answering, &mut watch).await;
+        let settings = self.settings();
+        let mut watch = Watch::new(&request, connection, &self.observer, self.tracer.as_ref(), &settings.capture);
+        let Answer(response, fault) = self.answer(&settings, request, connection, answering, &mut watch).await;
         watch.answer(response.status(), fault);
         response.map(|body| body.watched(watch))
     }
 
     async fn answer(
         &self,
+        settings: &Settings<N>,
         mut request: Request<Incoming>,
         connection: &Connection,
         answering: &Arc<Answering>,
@@ -116,7 +118,6 @@ impl<N: Net> Proxy<N> {
                 .refuse(Fault::BadRequest, StatusCode::NOT_IMPLEMENTED, "This is no forward proxy.")
                 .and_close();
         }
-        let settings = self.settings();
         if let Err(why) = settle_target(&mut request, &settings.authority) {
             return self.refuse(Fault::BadRequest, StatusCode::BAD_REQUEST, why).and_close();
         }
@@ -134,7 +135,7 @@ impl<N: Net> Proxy<N> {
             scheme: if connection.tls { "https" } else { "http" },
             trusted: &settings.access.trusted_proxies,
         });
-        let asked = Asked { settings: &settings, upstream, connection };
+        let asked = Asked { settings, upstream, connection };
         match ask {
             Ask::Refused(refusal) => {
                 watch.exchange.upgrade = true;
@@ -163,6 +164,7 @@ impl<N: Net> Proxy<N> {
                     path: parts.uri.path().into(),
                     protocol: None,
                     upstream: None,
+                    asked: watch.exchange.asked.clone(),
                 };
                 to_app(&mut parts, sender, || self.entropy());
                 mark_upgrade(&mut parts.headers);
@@ -192,6 +194,7 @@ impl<N: Net> Proxy<N> {
         let body = RequestBody::new(body, settings.http.max_body, settings.http.body_timeout, Arc::clone(answering));
         let answer = upstream.send(Request::from_parts(parts, body), Some(connection.ends())).await;
         if let Ok((response, lease)) = &answer {
+            watch.exchange.upstream = upstream.name_of(lease.seat());
             watch.answered(response.status(), upstream.address_of(lease.seat()));
         }
         match answer {
@@ -226,6 +229,7 @@ impl<N: Net> Proxy<N> {
         };
         watch.answered(response.status(), upstream.address_of(&seat));
         who.upstream = upstream.name_of(&seat);
+        watch.exchange.upstream.clone_from(&who.upstream);
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             // A refusal is passed on. The app's connection was opened for this and ends with it.
             let (mut parts, body) = response.into_parts();
@@ -244,7 +248,8 @@ impl<N: Net> Proxy<N> {
         if negotiated == Negotiated::Unknown {
             tracing::warn!(session = who.id, "an unknown extension is in force: the session is relayed blind");
         }
-        who.protocol = Some(header_text(&parts.headers, &SEC_WEBSOCKET_PROTOCOL)).filter(|p| !p.is_empty());
+        let protocol = Some(header_text(&parts.headers, &SEC_WEBSOCKET_PROTOCOL)).filter(|p| !p.is_empty());
+        who.protocol = protocol.map(|protocol| settings.capture.subprotocol(protocol));
         to_client(&mut parts);
         mark_upgrade(&mut parts.headers);
 
@@ -284,6 +289,7 @@ impl<N: Net> Proxy<N> {
             path: Box::default(),
             protocol: None,
             upstream: upstream.name_of(&seat),
+            asked: None,
         };
         let setup = self.setup(&settings, who, Kind::Raw, seat, permit, None);
         session::spawn(&self.net, (client, Vec::new()), (app, Vec::new()), setup);

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::proxy::header_text;
 use super::serve::Connection;
 use crate::telemetry::trace::{RequestTrace, SessionTrace, Tracer};
-use crate::telemetry::{Exchange, Fault, Notice, Observer};
+use crate::telemetry::{Capture, Exchange, Fault, Notice, Observer};
 
 /// Tells the observer when it is dropped. Until there is an answer, that means that the client has left.
 pub(super) struct Watch {
@@ -27,6 +27,7 @@ impl Watch {
         connection: &Connection,
         observer: &Arc<dyn Observer>,
         tracer: Option<&Arc<Tracer>>,
+        capture: &Capture,
     ) -> Box<Self> {
         let trace = tracer.and_then(|tracer| Some((Arc::clone(tracer), tracer.request(request.headers())?)));
         let exchange = Exchange {
@@ -35,6 +36,8 @@ impl Watch {
             method: request.method().clone(),
             host: header_text(request.headers(), &HOST),
             path: request.uri().path().into(),
+            asked: capture.of(request.uri(), request.headers()),
+            upstream: None,
             status: StatusCode::from_u16(499).expect("it is a number of three digits"),
             upgrade: false,
             fault: Some(Fault::ClientLeft),

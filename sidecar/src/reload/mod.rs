@@ -96,6 +96,8 @@ pub(crate) fn needs_restart(start: &Config, wanted: &Config) -> Vec<&'static str
         ("reuseport", start.reuse_port != wanted.reuse_port),
         ("worker_threads", start.worker_threads != wanted.worker_threads),
         ("log_format", start.log.format != wanted.log.format),
+        ("access_log", start.access_log.lines != wanted.access_log.lines),
+        ("access_log_format", start.access_log.format != wanted.access_log.format),
         ("admin", start.admin.as_ref().map(|admin| admin.addr) != wanted.admin.as_ref().map(|admin| admin.addr)),
         ("admin_token_file", token_file(start) != token_file(wanted)),
     ];

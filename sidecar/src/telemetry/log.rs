@@ -4,7 +4,6 @@ use std::io::{IsTerminal, stderr};
 use std::time::Duration;
 
 use outrigger_shared::choose::Change;
-use outrigger_shared::close::Side;
 use outrigger_shared::event::Event;
 use outrigger_shared::relay::Relay;
 use tracing_subscriber::filter::LevelFilter;
@@ -18,11 +17,7 @@ use crate::session::Who;
 /// Sends everything at `log.level` and above to stderr. A second call changes nothing, and neither does its answer.
 pub fn init(log: config::Log) -> Level {
     let terminal = stderr().is_terminal();
-    let json = match log.format {
-        LogFormat::Auto => !terminal,
-        LogFormat::Text => false,
-        LogFormat::Json => true,
-    };
+    let json = is_json(log.format);
     let (filter, level) = reload::Layer::new(LevelFilter::from_level(log.level));
     let registry = Registry::default().with(filter);
     let lines = fmt::layer().with_writer(stderr).with_target(false);
@@ -34,6 +29,15 @@ pub fn init(log: config::Log) -> Level {
         tracing::subscriber::set_global_default(registry.with(lines.with_ansi(terminal)))
     };
     Level(level)
+}
+
+/// Whether stderr gets JSON.
+pub(super) fn is_json(format: LogFormat) -> bool {
+    match format {
+        LogFormat::Auto => !stderr().is_terminal(),
+        LogFormat::Text => false,
+        LogFormat::Json => true,
+    }
 }
 
 /// The level of the log, which can be changed while it is written.
@@ -58,7 +62,8 @@ impl Level {
     }
 }
 
-/// Writes sessions to the log: one line for each at its end, and what an operator should see before.
+/// Writes to the log what an operator should see of sessions and upstreams while they live. The account of each at its end
+/// is the [access log](super::AccessLog)'s.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Log;
 
@@ -67,9 +72,7 @@ impl Observer for Log {
         step(who, event);
     }
 
-    fn ended(&self, who: &Who, lived: Duration, relay: &Relay) {
-        last_line(who, lived, relay);
-    }
+    fn ended(&self, _: &Who, _: Duration, _: &Relay) {}
 
     fn notice(&self, notice: &Notice<'_>) {
         if let Notice::Upstream(change) = notice {
@@ -101,7 +104,7 @@ fn step(who: &Who, event: &Event) {
         Event::Violation { from, what } => {
             tracing::warn!(session, from = from.as_str(), what = %what, "protocol violation");
         }
-        // The line with all the figures follows.
+        // The access log has all the figures.
         _ => {}
     }
 }
@@ -121,35 +124,6 @@ fn upstream(change: &Change) {
             tracing::info!(region, priority, before, "new connections go to this region");
         }
     }
-}
-
-/// The one line per session.
-fn last_line(who: &Who, lived: Duration, relay: &Relay) {
-    let Some(end) = relay.end() else { return };
-    let (client, app) = (relay.stats(Side::Client), relay.stats(Side::App));
-    tracing::info!(
-        session = who.id,
-        client = %who.client,
-        scheme = who.scheme,
-        host = %who.host,
-        path = %who.path,
-        subprotocol = who.protocol.as_deref(),
-        upstream = who.upstream.as_deref(),
-        duration_ms = millis(lived),
-        by = end.by.as_str(),
-        cause = end.cause.as_str(),
-        side = end.cause.side().map(Side::as_str),
-        reason = %end.cause,
-        client_code = end.client_code.map(|c| c.0),
-        app_code = end.app_code.map(|c| c.0),
-        client_messages = client.text + client.binary,
-        client_bytes = client.bytes,
-        app_messages = app.text + app.binary,
-        app_bytes = app.bytes,
-        client_ping_rtt_us = client.ping_rtt.map(micros),
-        app_ping_rtt_us = app.ping_rtt.map(micros),
-        "session ended"
-    );
 }
 
 fn micros(d: Duration) -> u64 {

@@ -1,6 +1,7 @@
 //! What people see of the sidecar. All of it is made by observers out of two enums: what happens to a session is an
 //! [`Event`], what happens around sessions a [`Notice`].
 
+mod access;
 mod log;
 pub mod metrics;
 mod notice;
@@ -13,6 +14,8 @@ use outrigger_shared::close::Side;
 use outrigger_shared::event::Event;
 use outrigger_shared::relay::{Relay, Stats};
 
+pub(crate) use access::Capture;
+pub use access::{AccessLog, Asked};
 pub use log::{Level, Log, init};
 pub use metrics::Metrics;
 pub use notice::{Exchange, Fault, Notice};

@@ -1,10 +1,13 @@
 //! What happens around sessions: connections, handshakes, requests, dials.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
 use outrigger_shared::choose::Change;
+
+use super::Asked;
 
 /// Something that belongs to no session.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +40,10 @@ pub struct Exchange {
     pub method: Method,
     pub host: Box<str>,
     pub path: Box<str>,
+    /// What else of the request may be shown, where that is wanted.
+    pub asked: Option<Arc<Asked>>,
+    /// The name of the upstream that has answered, where there are several.
+    pub upstream: Option<Arc<str>>,
     /// As the client got it; 499 where it left before (nginx's number for that).
     pub status: StatusCode,
     /// Whether it asked for a session.
@@ -113,11 +120,16 @@ impl Fault {
 }
 
 impl Exchange {
+    /// Whether a session has come out of it.
+    pub fn has_session(&self) -> bool {
+        self.fault.is_none() && self.status == StatusCode::SWITCHING_PROTOCOLS
+    }
+
     /// What became of a request for a session: `accepted`, `refused` by the app, or the word of the fault.
     pub fn outcome(&self) -> &'static str {
         match self.fault {
             Some(fault) => fault.as_str(),
-            None if self.status == StatusCode::SWITCHING_PROTOCOLS => "accepted",
+            None if self.has_session() => "accepted",
             None => "refused",
         }
     }

@@ -42,7 +42,25 @@ pub(crate) enum Target {
     Absolute(f64),
 }
 
+/// What telemetry may cost on top.
+#[derive(Clone, Copy)]
+pub(crate) enum Extra {
+    /// So many times the cost without.
+    Times(f64),
+    /// So many of the cell's unit.
+    Plus(f64),
+}
+
 impl Cell {
+    /// What it may cost on top to be told of it; `None` where nobody has said.
+    pub(crate) fn extra(&self) -> Option<Extra> {
+        match self.what {
+            What::Echo { .. } => Some(Extra::Times(1.05)),
+            What::Idle { .. } => Some(Extra::Plus(0.5)),
+            _ => None,
+        }
+    }
+
     /// How many turns each proxy takes in a round. The round's sample is the median of them.
     pub(crate) fn turns(&self, quick: bool) -> usize {
         match self.what {
@@ -164,7 +182,7 @@ impl Bench<'_> {
                 let sessions = || (0..count).for_each(|_| door(tls).open("/echo").expect("a session").close());
                 Some(micros_per(cost(proxy, sessions), count))
             }
-            What::Idle { pinged: true, .. } if kind != Kind::Frames => None,
+            What::Idle { pinged: true, .. } if !matches!(kind, Kind::Frames | Kind::Observed) => None,
             What::Idle { tls, pinged } => Some(self.idle(kind, tls, pinged)),
             What::StartUp => {
                 let proxy = self.site.start(kind, &[]);

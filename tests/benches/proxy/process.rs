@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 const LOOK_EVERY: Duration = Duration::from_micros(200);
 /// A proxy that used no CPU for this long is done with what it was given.
 const QUIET: Duration = Duration::from_millis(5);
+/// A long pause: so long that whoever makes it costs nothing.
+const NAP: Duration = Duration::from_millis(100);
 /// The longest wait for that. A timer of its own may keep a proxy from ever being quiet.
 const QUIET_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -72,4 +74,10 @@ pub(crate) fn settle(pids: &[u32]) {
 #[expect(clippy::disallowed_methods, reason = "the condition is in another process, which does not tell")]
 pub(crate) fn pause() {
     std::thread::sleep(LOOK_EVERY);
+}
+
+/// Lets a longer time pass, for whoever must not be noticed by what is measured.
+#[expect(clippy::disallowed_methods, reason = "what it waits for is the time")]
+pub(crate) fn nap() {
+    std::thread::sleep(NAP);
 }

@@ -4,24 +4,34 @@ use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use outrigger_tests::http::get;
 use outrigger_tests::sidecar::NAME;
-use outrigger_tests::{Authority, Identity, PATIENCE, Scratch};
+use outrigger_tests::{Authority, Identity, PATIENCE, Scratch, Wire};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::link::{Door, tls_client};
-use crate::process::{family, pause};
+use crate::process::{family, nap, pause};
 
 /// Sessions that a proxy may hold at once, where it wants to be told.
 const MAX_SESSIONS: u32 = 8000;
+/// Outrigger with nobody who asks, and nothing to say.
+const QUIET: [&str; 6] = ["--log-level", "warn", "--access-log", "off", "--admin", "off"];
+/// How often metrics are asked for, which is ten times as often as usual.
+const SCRAPE_EVERY: Duration = Duration::from_secs(1);
 /// nginx's buffer for each direction, equal to the other proxies' for streams: HAProxy's default is 16 KiB.
 const NGINX_BUFFER: &str = "16k";
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
-    /// Outrigger as it comes.
+    /// Outrigger with everything off that tells of it.
     Frames,
+    /// Outrigger with a line for each session and request, and metrics that are scraped.
+    Observed,
     /// Outrigger with `inspect = "off"`.
     Blind,
     Nginx,
@@ -29,11 +39,12 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 4] = [Kind::Frames, Kind::Blind, Kind::Nginx, Kind::Haproxy];
+    pub(crate) const ALL: [Kind; 5] = [Kind::Frames, Kind::Observed, Kind::Blind, Kind::Nginx, Kind::Haproxy];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Frames => "outrigger",
+            Self::Observed => "telemetry",
             Self::Blind => "inspect=off",
             Self::Nginx => "nginx",
             Self::Haproxy => "HAProxy",
@@ -60,21 +71,21 @@ impl Site {
 
     pub(crate) fn has(&self, kind: Kind) -> bool {
         match kind {
-            Kind::Frames | Kind::Blind => true,
+            Kind::Frames | Kind::Observed | Kind::Blind => true,
             Kind::Nginx => self.nginx.is_some(),
             Kind::Haproxy => self.haproxy.is_some(),
         }
     }
 
     /// What each proxy calls itself, in the order of [`Kind::ALL`]; `None` where it is not installed.
-    pub(crate) fn versions(&self) -> [Option<String>; 4] {
+    pub(crate) fn versions(&self) -> [Option<String>; 5] {
         let ask = |path: &Option<PathBuf>, flag: &str| {
             let output = Command::new(path.as_ref()?).arg(flag).output().ok()?;
             let text = [output.stdout, output.stderr].concat();
             Some(String::from_utf8_lossy(&text).lines().next()?.to_owned())
         };
         let own = ask(&Some(self.outrigger.clone()), "--version");
-        [own.clone(), own, ask(&self.nginx, "-v"), ask(&self.haproxy, "-v")]
+        [own.clone(), own.clone(), own, ask(&self.nginx, "-v"), ask(&self.haproxy, "-v")]
     }
 
     /// Starts a proxy and waits until it has served a session through each of its doors. `extra` is for Outrigger.
@@ -83,12 +94,22 @@ impl Site {
         let scratch = Scratch::new();
         let (ws, wss) = (free_addr(), free_addr());
         let (mut command, wss_tls) = match kind {
-            Kind::Frames | Kind::Blind => self.outrigger(&scratch, ws, wss),
+            Kind::Frames | Kind::Observed | Kind::Blind => self.outrigger(&scratch, ws, wss),
             Kind::Nginx => self.nginx(&scratch, ws, wss),
             Kind::Haproxy => self.haproxy(&scratch, ws, wss),
         };
-        if kind == Kind::Blind {
-            command.args(["--inspect", "off"]);
+        let admin = (kind == Kind::Observed).then(free_addr);
+        match (kind, admin) {
+            (_, Some(admin)) => {
+                command.args(["--log-level", "info", "--access-log", "all", "--admin", &admin.to_string()]);
+            }
+            (Kind::Blind, None) => {
+                command.args(QUIET).args(["--inspect", "off"]);
+            }
+            (Kind::Frames, None) => {
+                command.args(QUIET);
+            }
+            _ => {}
         }
         command.args(extra);
         let log = File::create(scratch.path("log")).expect("a writable folder");
@@ -97,11 +118,12 @@ impl Site {
         let child = command.stdin(Stdio::null()).stdout(stdout).stderr(log).spawn();
         let child = child.unwrap_or_else(|e| panic!("cannot start {}: {e}", kind.name()));
         let (ws, wss) = (Door { addr: ws, tls: None }, Door { addr: wss, tls: Some(wss_tls) });
-        let mut proxy = Proxy { child, pids: Vec::new(), ws, wss, start_up: Duration::ZERO, scratch };
+        let mut proxy = Proxy { child, pids: Vec::new(), ws, wss, start_up: Duration::ZERO, scratch, scraper: None };
         proxy.await_session(&proxy.ws, started);
         proxy.start_up = started.elapsed().saturating_sub(prepared);
         proxy.await_session(&proxy.wss, started);
         proxy.pids = family(proxy.child.id());
+        proxy.scraper = admin.map(Scraper::start);
         proxy
     }
 
@@ -109,7 +131,7 @@ impl Site {
         let mut command = command_of(&self.outrigger);
         command
             .args(["run", "--listen", &format!("http://{ws}"), "--listen", &format!("https://{wss}")])
-            .args(["--upstream", &self.app.to_string(), "--log-level", "warn", "--admin", "off"])
+            .args(["--upstream", &self.app.to_string()])
             .args(["--tls-cert", &scratch.write("cert.pem", &self.identity.certificate)])
             .args(["--tls-key", &scratch.write("key.pem", &self.identity.key)]);
         (command, tls_client(&self.authority.pem()))
@@ -160,7 +182,7 @@ impl Site {
     }
 }
 
-type Recipe = (Command, std::sync::Arc<rustls::ClientConfig>);
+type Recipe = (Command, Arc<rustls::ClientConfig>);
 
 /// A running proxy. Drop stops it.
 pub(crate) struct Proxy {
@@ -172,6 +194,39 @@ pub(crate) struct Proxy {
     /// From the start of the process to the 101 of its first session.
     pub(crate) start_up: Duration,
     scratch: Scratch,
+    scraper: Option<Scraper>,
+}
+
+/// Asks for metrics as Prometheus does, over one connection, until it is dropped.
+struct Scraper(Arc<AtomicBool>);
+
+impl Scraper {
+    /// The first page has come when this is done.
+    fn start(admin: SocketAddr) -> Scraper {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut connection = Wire::plain(admin);
+        let accept = "Accept: application/openmetrics-text;version=1.0.0";
+        let mut scrape = move || connection.ask(&get("/metrics", &[accept])).expect(200);
+        assert!(scrape().text().ends_with("# EOF\n"), "a page that is whole");
+        let stopped = Arc::clone(&stop);
+        thread::spawn(move || {
+            let mut last = Instant::now();
+            while !stopped.load(Ordering::Relaxed) {
+                if last.elapsed() >= SCRAPE_EVERY {
+                    scrape();
+                    last = Instant::now();
+                }
+                nap();
+            }
+        });
+        Scraper(stop)
+    }
+}
+
+impl Drop for Scraper {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Proxy {
@@ -191,6 +246,7 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
+        drop(self.scraper.take());
         // nginx's worker ends with its master only if that is asked to end. HAProxy and nginx stop at once; Outrigger
         // would wait for its sessions, and is alone.
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);

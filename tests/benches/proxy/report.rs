@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::cells::{CELLS, Cell, Target};
+use crate::cells::{CELLS, Cell, Extra, Target};
 use crate::proxies::Kind;
 
 pub(crate) struct Sample {
@@ -17,12 +17,12 @@ pub(crate) struct Sample {
 pub(crate) struct Report {
     rounds: usize,
     /// In the order of [`Kind::ALL`].
-    versions: [Option<String>; 4],
+    versions: [Option<String>; 5],
     samples: Vec<Sample>,
 }
 
 impl Report {
-    pub(crate) fn new(rounds: usize, versions: [Option<String>; 4]) -> Report {
+    pub(crate) fn new(rounds: usize, versions: [Option<String>; 5]) -> Report {
         Report { rounds, versions, samples: Vec::new() }
     }
 
@@ -55,7 +55,8 @@ impl Report {
             "\nCPU of the proxy per operation or GiB; resident memory per session. {} rounds: median (least–greatest);",
             self.rounds
         );
-        text.push_str("ratios are outrigger's figure by the other's, the median over the rounds.\n");
+        text.push_str("ratios are outrigger's figure by the other's, the median over the rounds; telemetry × is the figure with\n");
+        text.push_str("telemetry on by outrigger's.\n");
         for (kind, version) in Kind::ALL.into_iter().zip(&self.versions) {
             let _ = writeln!(text, "{}: {}", kind.name(), version.as_deref().unwrap_or("not installed"));
         }
@@ -87,8 +88,10 @@ impl Report {
                 (None, Some(_)) => "–".to_owned(),
             });
         }
+        let figure = |figure: Option<f64>| figure.map_or("–".to_owned(), |figure| format!("{figure:.3}"));
+        row.push(figure(self.ratio(cell, Kind::Observed, Kind::Frames)));
         let others = [Kind::Blind, Kind::Nginx, Kind::Haproxy];
-        row.extend(others.map(|other| self.ratio(cell, other).map_or("–".to_owned(), |ratio| format!("{ratio:.3}"))));
+        row.extend(others.map(|other| figure(self.ratio(cell, Kind::Frames, other))));
         row.push(self.verdict(cell));
         Some(row)
     }
@@ -99,19 +102,32 @@ impl Report {
             Some(figure) if figure <= limit => "met",
             Some(_) => "missed",
         };
+        let mut verdicts = Vec::new();
         match cell.target {
-            None => String::new(),
+            None => {}
             Some(Target::Absolute(most)) => {
-                format!("≤ {most} {}: {}", cell.unit, met(median(&self.values(cell, Kind::Frames)), most))
+                let own = median(&self.values(cell, Kind::Frames));
+                verdicts.push(format!("≤ {most} {}: {}", cell.unit, met(own, most)));
             }
             Some(Target::Ratios { blind, nginx }) => {
-                let mut text = format!("≤ {blind} × off: {}", met(self.ratio(cell, Kind::Blind), blind));
-                if let Some(nginx) = nginx {
-                    let _ = write!(text, ", ≤ {nginx} × nginx: {}", met(self.ratio(cell, Kind::Nginx), nginx));
-                }
-                text
+                verdicts.push(format!("≤ {blind} × off: {}", met(self.ratio(cell, Kind::Frames, Kind::Blind), blind)));
+                let nginx = nginx.map(|most| (most, self.ratio(cell, Kind::Frames, Kind::Nginx)));
+                verdicts.extend(nginx.map(|(most, ratio)| format!("≤ {most} × nginx: {}", met(ratio, most))));
             }
         }
+        match cell.extra() {
+            None => {}
+            Some(Extra::Times(most)) => {
+                let ratio = self.ratio(cell, Kind::Observed, Kind::Frames);
+                verdicts.push(format!("telemetry ≤ {most} ×: {}", met(ratio, most)));
+            }
+            Some(Extra::Plus(most)) => {
+                let of = |kind| median(&self.values(cell, kind));
+                let more = of(Kind::Observed).zip(of(Kind::Frames)).map(|(with, without)| with - without);
+                verdicts.push(format!("telemetry ≤ {most} {} more: {}", cell.unit, met(more, most)));
+            }
+        }
+        verdicts.join(", ")
     }
 
     fn has(&self, cell: &Cell) -> bool {
@@ -124,13 +140,13 @@ impl Report {
         of_cell.map(|sample| sample.value).collect()
     }
 
-    /// The median over the rounds of Outrigger's figure by the other's of the same round.
-    fn ratio(&self, cell: &Cell, other: Kind) -> Option<f64> {
+    /// The median over the rounds of one's figure by the other's of the same round.
+    fn ratio(&self, cell: &Cell, one: Kind, other: Kind) -> Option<f64> {
         let of = |kind: Kind, round: usize| {
             let mut samples = self.samples.iter().filter(|s| s.cell.key == cell.key && s.kind == kind);
             samples.find(|sample| sample.round == round).map(|sample| sample.value)
         };
-        let rounds = (0..self.rounds).filter_map(|round| Some(of(Kind::Frames, round)? / of(other, round)?));
+        let rounds = (0..self.rounds).filter_map(|round| Some(of(one, round)? / of(other, round)?));
         median(&rounds.collect::<Vec<_>>())
     }
 }
@@ -138,7 +154,7 @@ impl Report {
 fn header() -> Vec<String> {
     let mut header = vec![String::new(), "unit".to_owned()];
     header.extend(Kind::ALL.map(|kind| kind.name().to_owned()));
-    header.extend(["by off", "by nginx", "by HAProxy", "target"].map(str::to_owned));
+    header.extend(["telemetry ×", "by off", "by nginx", "by HAProxy", "target"].map(str::to_owned));
     header
 }
 

@@ -5,15 +5,16 @@ pub(super) mod admin;
 mod http;
 mod lifecycle;
 mod listen;
+mod log;
 mod session;
 mod upstream;
 
 use std::time::Duration;
 
+use super::Config;
 use super::key::Key;
 use super::parse::Problem;
 use super::reader::Reader;
-use super::{Config, Log, LogFormat};
 
 /// Resolves every section; faults and warnings go to the reader's report. `None` exactly when there is a fault.
 pub(crate) fn config(reader: &mut Reader) -> Option<Config> {
@@ -39,7 +40,8 @@ pub(crate) fn config(reader: &mut Reader) -> Option<Config> {
     let reuse_port = reader.switch("reuseport");
     let watch = reader.switch("watch");
     let worker_threads = to_usize(reader.count("worker_threads"));
-    let log = log(reader);
+    let log = log::log(reader);
+    let access_log = log::access_log(reader, log.format);
     let admin = admin::admin(reader, &listeners, &upstreams);
     if reader.report.faults.is_empty() {
         reader.report.warnings.append(&mut reader.cross_warnings);
@@ -69,18 +71,9 @@ pub(crate) fn config(reader: &mut Reader) -> Option<Config> {
         watch,
         worker_threads,
         log,
+        access_log,
         admin,
     })
-}
-
-fn log(reader: &mut Reader) -> Log {
-    let format = match reader.choice("log_format") {
-        "text" => LogFormat::Text,
-        "json" => LogFormat::Json,
-        _ => LogFormat::Auto,
-    };
-    let level = reader.choice("log_level").parse().expect("tracing has the same levels");
-    Log { format, level }
 }
 
 /// Warns when a duration is outside what CLB accepts for the directive of this name.

@@ -105,6 +105,11 @@ const OTHER: &[(&str, &str)] = &[
     ("worker_threads", "2"),
     ("log_format", "json"),
     ("log_level", "debug"),
+    ("access_log", "all"),
+    ("access_log_format", "text"),
+    ("access_log_query", "on"),
+    ("access_log_headers", "X-Request-Id"),
+    ("access_log_redact", "Room"),
 ];
 
 /// The base as a file, one key left out.

@@ -249,6 +249,20 @@ fn an_address_is_listened_on_once() {
 }
 
 #[test]
+fn what_is_never_in_a_log_cannot_be_asked_for() {
+    for name in ["Cookie", "AUTHORIZATION", "Proxy-Authorization", "set-cookie"] {
+        let found = faults(&format!("upstream = 'app:80'\naccess_log_headers = ['{name}']"));
+        assert!(found.len() == 1 && found[0].contains("is a secret as a whole"), "{found:?}");
+    }
+    let names = ["a"; 17].map(|name| format!("'{name}'")).join(",");
+    let found = faults(&format!("upstream = 'app:80'\naccess_log_headers = [{names}]"));
+    assert!(found.len() == 1 && found[0].contains("one more than the 16"), "{found:?}");
+    for word in ["", "a b", "geheimnis!"] {
+        assert_eq!(faults(&format!("upstream = 'app:80'\naccess_log_redact = ['{word}']")).len(), 1, "{word}");
+    }
+}
+
+#[test]
 fn files_that_cannot_be_read() {
     let read_file = |path: &Path| match path.to_str() {
         Some("there") => Ok(Vec::new()),

@@ -90,6 +90,9 @@ fn defaults() {
     assert_eq!(config.drain, Drain { window, jitter_percent: 100, quiet });
     assert_eq!((config.hold, config.handover, config.reuse_port), (None, None, false));
     assert_eq!(config.log, Log { format: LogFormat::Auto, level: tracing::Level::INFO });
+    let AccessLog { lines, format, query, headers, redact } = &config.access_log;
+    assert_eq!((*lines, *format, *query), (AccessLines::Sessions, LogFormat::Auto, false));
+    assert!(headers.is_empty() && redact.iter().any(|word| word == "token"));
     assert_eq!(config.admin, Some(Admin { addr: "127.0.0.1:9900".parse().unwrap(), token_file: None }));
 }
 

@@ -61,6 +61,7 @@ fn keys_without_effect() {
         ("upstream_backoff = '5s'", "there is only one upstream"),
         ("keepalive = 'off'\npong_timeout = 5", "keepalive is off"),
         ("keepalive_app = 'off'\nclose_code_app_silent = 1011", "keepalive of the app is off"),
+        ("access_log = 'off'\naccess_log_query = 'on'", "access_log is off"),
         ("message_burst = 5", "message_rate is off"),
         ("over_rate = 'close'", "message_rate and byte_rate are off"),
         ("byte_rate = '1m'\nclose_code_rate = 1013", "over_rate is slow"),

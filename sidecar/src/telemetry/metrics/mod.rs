@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use http::Method;
+use outrigger_shared::choose::Change;
 use outrigger_shared::close::{CloseCode, Initiator, Side};
 use outrigger_shared::event::Event;
 use outrigger_shared::relay::{Relay, Stats};
@@ -23,20 +24,39 @@ pub use text::Format;
 
 use self::store::Store;
 use self::traffic::Traffic;
-use super::{Exchange, Notice, Observer};
+use super::{Exchange, Fault, Notice, Observer};
+use crate::drain::Progress;
 use crate::lifecycle::Stage;
 use crate::session::Who;
 use crate::upstream;
+
+/// Upstreams of which all series are shown from the start: as many as have room beside each other. Those of further ones
+/// begin with their first event.
+const MAX_ZEROS_OF_UPSTREAMS: usize = 32;
 
 /// What is not counted as it happens but looked up when somebody asks.
 #[derive(Debug, Clone)]
 pub struct Now {
     pub stage: Stage,
-    /// Clients' connections that are open.
+    /// `None` before there is one.
+    pub drain: Option<Progress>,
+    /// Clients' connections that are open, and how many there may be.
     pub connections: usize,
+    pub max_connections: usize,
     /// What the app is called, and how many upgrades wait for it.
     pub held: (String, usize),
     pub upstreams: Vec<upstream::Snapshot>,
+}
+
+impl Now {
+    /// The upstreams that are configured, as they are called in all that is counted of them.
+    fn named(&self) -> impl Iterator<Item = (&str, &upstream::Snapshot)> {
+        // One that was taken out of the configuration may have left its name to another.
+        let there = || self.upstreams.iter().filter(|upstream| !upstream.retired);
+        // A single one is called by its address.
+        let only = there().count() == 1;
+        there().map(move |upstream| (if only { &*self.held.0 } else { &*upstream.name }, upstream))
+    }
 }
 
 /// All figures of a process.
@@ -84,6 +104,7 @@ impl Metrics {
 
     /// Every family at this moment.
     pub fn snapshot(&self, now: &Now) -> Vec<Snapshot> {
+        self.show_zeros_of(now);
         let mut snapshots = self.store.snapshot();
         let mut put = |id: Id, labels: &[&str], value: Value| {
             let labels = labels.iter().map(|label| (*label).to_owned()).collect();
@@ -96,14 +117,15 @@ impl Metrics {
         for stage in [Stage::Running, Stage::Draining, Stage::Stopping, Stage::Closing] {
             number(Id::Stage, &[stage.as_str()], f64::from(u8::from(stage == now.stage)));
         }
+        let drain = now.drain.as_ref();
+        number(Id::DrainBegan, &[], drain.map_or(0.0, |drain| count(drain.sessions)));
+        number(Id::DrainLeft, &[], drain.map_or(0.0, |drain| count(drain.left)));
+        number(Id::DrainTime, &[], drain.and_then(|drain| drain.window_left).unwrap_or_default().as_secs_f64());
         number(Id::Connections, &[], count(now.connections));
+        number(Id::MaxConnections, &[], count(now.max_connections));
         let (app, held) = &now.held;
         number(Id::Held, &[app], count(*held));
-        // One that was taken out of the configuration may have left its name to another.
-        let upstreams: Vec<_> = now.upstreams.iter().filter(|upstream| !upstream.retired).collect();
-        for upstream in &upstreams {
-            // A single one is called by its address, as in all that is counted of it.
-            let name = if upstreams.len() == 1 { app } else { &*upstream.name };
+        for (name, upstream) in now.named() {
             let flag = |flag: bool| f64::from(u8::from(flag));
             number(Id::UpstreamWell, &[name], flag(upstream.is_well));
             number(Id::UpstreamHome, &[name], flag(upstream.is_home));
@@ -135,6 +157,13 @@ impl Metrics {
             self.store.add(Id::Accepted, &[listener], 0.0);
             self.store.add(Id::TurnedAway, &[listener], 0.0);
         }
+        for (version, result) in [("1.2", "ok"), ("1.3", "ok"), ("none", "failed"), ("none", "timeout")] {
+            self.store.add(Id::TlsHandshakes, &[version, result], 0.0);
+        }
+        for outcome in ["accepted", "refused"].into_iter().chain(Fault::ALL.map(Fault::as_str)) {
+            self.store.add(Id::Upgrades, &[outcome], 0.0);
+        }
+        self.store.add(Id::Moves, &[], 0.0);
         for side in Side::BOTH.map(Side::as_str) {
             for limit in ["message_size", "frame_size", "fragments", "rate"] {
                 self.store.add(Id::LimitsHit, &[side, limit], 0.0);
@@ -145,12 +174,28 @@ impl Metrics {
         }
     }
 
+    /// The same for upstreams, which a reload can change.
+    fn show_zeros_of(&self, now: &Now) {
+        for reason in ["full", "too_long", "draining"] {
+            self.store.add(Id::NotHeld, &[&now.held.0, reason], 0.0);
+        }
+        for (name, _) in now.named().take(MAX_ZEROS_OF_UPSTREAMS) {
+            for result in ["ok", "refused", "timeout", "resolve", "tls", "tls_timeout", "failed"] {
+                self.store.add(Id::Dials, &[name, result], 0.0);
+            }
+            self.store.add(Id::Reused, &[name], 0.0);
+        }
+    }
+
     fn answered(&self, exchange: &Exchange) {
         let status = exchange.status.as_str();
         let took = exchange.took.as_secs_f64();
         self.store.observe(Id::Requests, &[known_method(&exchange.method), status, exchange.scheme], took);
         if exchange.upgrade {
-            self.store.observe(Id::Upgrades, &[exchange.outcome()], took);
+            self.add(Id::Upgrades, &[exchange.outcome()]);
+            if exchange.has_session() {
+                self.store.observe(Id::UpgradeDuration, &[], took);
+            }
         }
     }
 
@@ -171,6 +216,9 @@ const ENDS: &[(&str, &str, &[&str])] = &[
     ("sidecar", "lifetime", &[""]),
     ("sidecar", "drain", &[""]),
     ("sidecar", "shutdown", &[""]),
+    ("sidecar", "operator", &[""]),
+    ("sidecar", "rebalance", &[""]),
+    ("sidecar", "cut", &[""]),
     ("client", "gone", &["client"]),
     ("app", "gone", &["app"]),
     ("client", "reset", &["client"]),
@@ -254,6 +302,7 @@ impl Observer for Metrics {
             }
             Notice::Reused { upstream } => self.add(Id::Reused, &[upstream]),
             Notice::NotHeld { upstream, why } => self.add(Id::NotHeld, &[upstream, why]),
+            Notice::Upstream(Change::Moved { from: Some(_), .. }) => self.add(Id::Moves, &[]),
             Notice::Upstream(_) => {}
         }
     }

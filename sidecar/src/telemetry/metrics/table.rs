@@ -89,9 +89,17 @@ families! {
         "When the process started, in seconds since 1970.";
     Stage: Gauge, "outrigger.stage", "1", ["stage"],
         "1 for the stage of the process: running, draining, stopping or closing.";
+    DrainBegan: Gauge, "outrigger.drain.sessions.at_start", "{session}", [],
+        "Sessions that were open when the drain began; 0 before it.";
+    DrainLeft: Gauge, "outrigger.drain.sessions.left", "{session}", [],
+        "Sessions that the drain has still to see the end of; 0 before it.";
+    DrainTime: Gauge, "outrigger.drain.time_left", "s", [],
+        "Time until the drain has asked the last session to close; 0 before it.";
 
     Connections: Gauge, "outrigger.connections", "{connection}", [],
         "Connections of clients that are open, those of sessions included.";
+    MaxConnections: Gauge, "outrigger.connections.limit", "{connection}", [],
+        "How many there may be: max_connections, or what follows from the limit on open files.";
     Accepted: Counter, "outrigger.connections.accepted", "{connection}", ["listener"],
         "Connections that listeners took, by the listener's scheme.";
     TurnedAway: Counter, "outrigger.connections.turned_away", "{connection}", ["listener"],
@@ -104,8 +112,10 @@ families! {
     Requests: Histogram(WAITS), "http.server.request.duration", "s",
         ["http.request.method", "http.response.status_code", "url.scheme"],
         "Time from the header of a request to the end of its answer; for an upgrade, to the 101.";
-    Upgrades: Histogram(WAITS), "outrigger.upgrade.duration", "s", ["outcome"],
-        "Time from a request for a session to its answer, by outcome: accepted, refused by the app, or why the sidecar refused.";
+    Upgrades: Counter, "outrigger.upgrades", "{request}", ["outcome"],
+        "Requests for a session, by outcome: accepted, refused by the app, or why the sidecar refused.";
+    UpgradeDuration: Histogram(WAITS), "outrigger.upgrade.duration", "s", [],
+        "Time from a request for a session to the 101, for those that were accepted.";
 
     Sessions: Gauge, "outrigger.sessions", "{session}", ["scheme"],
         "Sessions that are open.";
@@ -160,6 +170,8 @@ families! {
         "Sessions with an upstream, and requests that it has not answered yet.";
     Ejections: Counter, "outrigger.upstream.ejections", "{ejection}", ["upstream"],
         "How often an upstream was ejected after failures in a row.";
+    Moves: Counter, "outrigger.upstream.moves", "{move}", [],
+        "How often new connections went over to another region or priority.";
     Held: Gauge, "outrigger.upstream.held", "{upgrade}", ["upstream"],
         "Upgrades that wait for an upstream that cannot be reached.";
     NotHeld: Counter, "outrigger.upstream.not_held", "{upgrade}", ["upstream", "reason"],

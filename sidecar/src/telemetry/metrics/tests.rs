@@ -7,12 +7,19 @@ use outrigger_shared::time::Micros;
 use super::*;
 
 fn now() -> Now {
-    Now { stage: Stage::Running, connections: 7, held: ("localhost:3000".to_owned(), 2), upstreams: Vec::new() }
+    Now {
+        stage: Stage::Running,
+        drain: None,
+        connections: 7,
+        max_connections: 1000,
+        held: ("localhost:3000".to_owned(), 2),
+        upstreams: Vec::new(),
+    }
 }
 
 fn who(scheme: &'static str) -> Who {
     let client = "192.0.2.1:4711".parse().unwrap();
-    Who { id: 1, client, scheme, host: "a".into(), path: "/".into(), protocol: None, upstream: None }
+    Who { id: 1, client, scheme, host: "a".into(), path: "/".into(), protocol: None, upstream: None, asked: None }
 }
 
 /// The value of a sample, by its name and labels as on the page.
@@ -130,4 +137,38 @@ async fn traffic_is_counted_by_direction_and_opcode() {
     ] {
         assert!((sample(&metrics, name) - value).abs() < 1e-9, "{name} is {}", sample(&metrics, name));
     }
+}
+
+/// The families as the page about them has them.
+fn reference() -> String {
+    let mut table = "| In Prometheus | In OpenTelemetry | Kind, unit | Labels | |\n|---|---|---|---|---|\n".to_owned();
+    for family in FAMILIES {
+        let kind = match family.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram(_) => "histogram",
+        };
+        let labels: Vec<_> = family.labels.iter().map(|name| format!("`{}`", table::label(name))).collect();
+        let (name, dotted, unit, help) = (family.prometheus(), family.name, family.unit, family.help);
+        let row = format!("| `{name}` | `{dotted}` | {kind}, `{unit}` | {} | {help} |\n", labels.join(", "));
+        table.push_str(&row);
+    }
+    table
+}
+
+/// With `UPDATE_PAGES=1` in the environment the page is written instead of compared.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "a switch for people who change the table; no test depends on it")]
+fn the_page_has_every_family() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/METRICS.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let (before, rest) = page.split_once("<!-- begin").unwrap();
+    let (begin, rest) = rest.split_once("-->\n").unwrap();
+    let (_, after) = rest.split_once("<!-- end -->").unwrap();
+    let wanted = format!("{before}<!-- begin{begin}-->\n{}<!-- end -->{after}", reference());
+    if std::env::var_os("UPDATE_PAGES").is_some() {
+        std::fs::write(path, &wanted).unwrap();
+    }
+    let page = std::fs::read_to_string(path).unwrap();
+    assert!(page == wanted, "docs/METRICS.md is out of date: run the tests with UPDATE_PAGES=1");
 }

@@ -13,9 +13,18 @@ pub enum Format {
 }
 
 impl Format {
-    /// By the `Accept` header of the request: OpenMetrics for those that name it, as Prometheus does.
+    /// By the `Accept` header of the request (RFC 9110 §12.5.1): OpenMetrics for those that name it, as Prometheus does,
+    /// and want it no less than plain text.
     pub fn accepted(accept: &str) -> Self {
-        if accept.contains("application/openmetrics-text") { Self::OpenMetrics } else { Self::Prometheus }
+        let quality = |wanted: &str| {
+            let ranges = accept.split(',').filter_map(|range| {
+                let (kind, parameters) = range.split_once(';').unwrap_or((range, ""));
+                kind.trim().eq_ignore_ascii_case(wanted).then(|| quality(parameters))
+            });
+            ranges.fold(0.0, f32::max)
+        };
+        let open = quality("application/openmetrics-text");
+        if open > 0.0 && open >= quality("text/plain") { Self::OpenMetrics } else { Self::Prometheus }
     }
 
     /// What goes into `Content-Type`.
@@ -25,6 +34,13 @@ impl Format {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
         }
     }
+}
+
+/// The weight among the parameters of a media range; 1 where there is none, 0 where it is none.
+fn quality(parameters: &str) -> f32 {
+    let pairs = parameters.split(';').filter_map(|parameter| parameter.split_once('='));
+    let mut weights = pairs.filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+    weights.next().map_or(1.0, |(_, weight)| weight.trim().parse().unwrap_or(0.0))
 }
 
 /// The whole page. Families without series are left out.
@@ -146,6 +162,15 @@ mod tests {
     fn who_names_openmetrics_gets_it() {
         let prometheus = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
         assert_eq!(Format::accepted(prometheus), Format::OpenMetrics);
-        assert_eq!(Format::accepted("*/*"), Format::Prometheus);
+        for plain in [
+            "",
+            "*/*",
+            "text/html, application/xhtml+xml, */*;q=0.8",
+            "application/openmetrics-text;q=0",
+            "application/openmetrics-text;q=x",
+            "text/plain;version=0.0.4;q=0.6, application/openmetrics-text; version=1.0.0; Q=0.5",
+        ] {
+            assert_eq!(Format::accepted(plain), Format::Prometheus, "{plain}");
+        }
     }
 }

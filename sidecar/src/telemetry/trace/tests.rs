@@ -42,6 +42,8 @@ fn exchange() -> Exchange {
         method: Method::GET,
         host: "app.example:8443".into(),
         path: "/feed".into(),
+        asked: None,
+        upstream: None,
         status: StatusCode::SWITCHING_PROTOCOLS,
         upgrade: true,
         fault: None,
@@ -138,6 +140,7 @@ async fn a_session_is_cut_into_segments_that_are_linked_to_its_handshake() {
         path: "/feed".into(),
         protocol: None,
         upstream: None,
+        asked: None,
     };
     let mut relay = Relay::websocket(Arc::new(Policy::default()), Negotiated::default(), 1, Micros(0));
     relay.receive(Side::App, &[0x81, 2, b'h', b'i'], Micros(1), &mut |_| {});
