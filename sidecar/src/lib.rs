@@ -28,3 +28,4 @@ pub mod telemetry;
 pub mod tls;
 pub mod transport;
 pub mod upstream;
+pub mod webhook;

@@ -19,8 +19,10 @@ use outrigger::net::{Listener as _, Net as _, TokioListener, TokioNet};
 use outrigger::reload::serve::Reloader;
 use outrigger::reload::source::{Files, Reading, Source};
 use outrigger::server::{Server, StartError, Surroundings};
+use outrigger::telemetry::otlp::Exporter;
 use outrigger::telemetry::{self, Observers};
 use outrigger::tls::{Crypto, ServerSide};
+use outrigger::webhook;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         Ok(Command::Demo(settings)) => demo(settings),
         Ok(Command::Drain(settings)) => drain(&settings),
         Ok(Command::Manifests(manifests)) => leave(&outrigger::inject::files::run(&manifests, &mut io::stdin())),
+        Ok(Command::Webhook(settings)) => webhook(*settings),
         Err(exit) => leave(&exit),
     }
 }
@@ -50,6 +53,12 @@ struct Refusal(String, u8);
 
 impl From<StartError> for Refusal {
     fn from(error: StartError) -> Self {
+        Self(error.to_string(), if error.is_config() { cli::USAGE } else { 1 })
+    }
+}
+
+impl From<webhook::StartError> for Refusal {
+    fn from(error: webhook::StartError) -> Self {
         Self(error.to_string(), if error.is_config() { cli::USAGE } else { 1 })
     }
 }
@@ -81,8 +90,9 @@ fn run(config: &Config, warnings: &[Finding], shown: Vec<Shown>, source: Source,
         let runtime = runtime(config.worker_threads)?;
         let outcome = runtime.block_on(async {
             let (stop, hurry, reload) = (interrupted(1)?, interrupted(2)?, signal(SignalKind::hangup())?);
-            let (server, crypto) = start(config, given).await?;
+            let Started { server, crypto, exporter } = start(config, given).await?;
             let control = Arc::clone(server.control());
+            let export = exporter.map(|exporter| exporter.start(&control));
             control.show_config(shown, &[]);
             control.give_log(level.clone());
             if let Some(requests) = control.reloads().take_requests() {
@@ -91,6 +101,9 @@ fn run(config: &Config, warnings: &[Finding], shown: Vec<Shown>, source: Source,
                 net.spawn(reloader.serve(requests, reload));
             }
             server.run(stop, hurry).await;
+            if let Some(export) = export {
+                export.finish().await;
+            }
             Ok(())
         });
         // A name that is still being looked up is not waited for.
@@ -106,8 +119,15 @@ fn run(config: &Config, warnings: &[Finding], shown: Vec<Shown>, source: Source,
     }
 }
 
-/// A server that is ready to run, its listeners those of the process before where there was one.
-async fn start(config: &Config, given: Vec<(SocketAddr, TcpListener)>) -> Result<(Server<TokioNet>, Crypto), Refusal> {
+/// A server that is ready to run, and what belongs to it.
+struct Started {
+    server: Server<TokioNet>,
+    crypto: Crypto,
+    exporter: Option<Exporter<TokioNet>>,
+}
+
+/// Its listeners are those of the process before where there was one.
+async fn start(config: &Config, given: Vec<(SocketAddr, TcpListener)>) -> Result<Started, Refusal> {
     let net = TokioNet { reuse_port: config.reuse_port };
     let crypto = Crypto::new(net);
     let tls =
@@ -132,7 +152,9 @@ async fn start(config: &Config, given: Vec<(SocketAddr, TcpListener)>) -> Result
     let max_connections = connections_that_fit();
     let access_log = telemetry::AccessLog::new(&config.access_log);
     let observer = Arc::new(Observers(vec![Arc::new(telemetry::Log), Arc::new(access_log)]));
-    let surroundings = Surroundings { crypto: crypto.clone(), tls, max_connections, observer, tracer: None };
+    let exporter = Exporter::new(net, config, &crypto).map_err(StartError::from)?;
+    let tracer = exporter.as_ref().and_then(Exporter::tracer).cloned();
+    let surroundings = Surroundings { crypto: crypto.clone(), tls, max_connections, observer, tracer };
     let server = Server::start_on(net, config, surroundings, &mut inherited).await?;
     systemd::all_taken(&inherited)?;
     for socket in inherited.left() {
@@ -149,7 +171,7 @@ async fn start(config: &Config, given: Vec<(SocketAddr, TcpListener)>) -> Result
         Some(Err(error)) => tracing::error!("{error}"),
         None => {}
     }
-    Ok((server, crypto))
+    Ok(Started { server, crypto, exporter })
 }
 
 /// The listening sockets with their labels, for the next process.
@@ -215,6 +237,27 @@ fn drain(settings: &Drain) -> ExitCode {
     let Err(why) = outcome else { return ExitCode::SUCCESS };
     let _ = writeln!(io::stderr(), "error: {why}");
     ExitCode::FAILURE
+}
+
+fn webhook(settings: webhook::Settings) -> ExitCode {
+    telemetry::init(settings.log);
+    let outcome = runtime(1).map_err(Refusal::from).and_then(|runtime| {
+        let outcome = runtime.block_on(async {
+            let (stop, hurry, reload) = (interrupted(1)?, interrupted(2)?, signal(SignalKind::hangup())?);
+            webhook::run(TokioNet::default(), settings, stop, hurry, reload).await?;
+            Ok(())
+        });
+        // A file that is being read is not waited for.
+        runtime.shutdown_background();
+        outcome
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Refusal(why, code)) => {
+            tracing::error!("{why}");
+            ExitCode::from(code)
+        }
+    }
 }
 
 /// The demo warns and fails like the real thing, but says little else: the page is what there is to see.

@@ -101,7 +101,8 @@ impl<N: Net> Server<N> {
     ) -> Result<Self, StartError> {
         let Surroundings { crypto, tls, max_connections, observer, tracer } = surroundings;
         // Counting costs little, but nothing at all where nobody can ask for it.
-        let metrics = config.admin.is_some().then(|| Arc::new(Metrics::new(net.wall_clock())));
+        let metrics =
+            (config.admin.is_some() || config.otlp.metrics.is_some()).then(|| Arc::new(Metrics::new(net.wall_clock())));
         let observer: Arc<dyn Observer> = match &metrics {
             Some(metrics) => Arc::new(Observers(vec![Arc::clone(metrics) as Arc<dyn Observer>, observer])),
             None => observer,

@@ -94,7 +94,7 @@ impl Account {
 
     /// When [`Account::cut_segment`] has to be called, if nothing else happens before.
     pub(crate) fn segment_ends(&self) -> Option<Instant> {
-        self.trace.as_ref().map(|trace| trace.segment_ends())
+        self.trace.as_ref().and_then(|trace| trace.wakes())
     }
 
     /// Ends the session's segment if it is long enough.

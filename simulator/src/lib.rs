@@ -11,6 +11,7 @@ pub mod checks;
 pub mod cli;
 pub mod crypto;
 pub mod engine;
+pub mod export;
 pub mod fault;
 pub mod history;
 pub mod middlebox;

@@ -55,9 +55,7 @@ impl Authority {
 
     /// A TLS client that trusts this authority alone.
     pub fn client(&self) -> TlsClient {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.0.der().clone()).expect("a correct certificate");
-        TlsClient { roots, versions: vec![&TLS13, &TLS12], alpn: Vec::new(), identity: None }
+        TlsClient::trusting(&self.pem())
     }
 }
 
@@ -115,6 +113,15 @@ pub struct TlsClient {
 }
 
 impl TlsClient {
+    /// One that trusts the authorities of a PEM file and no others.
+    pub fn trusting(pem: &str) -> Self {
+        let mut roots = RootCertStore::empty();
+        for authority in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+            roots.add(authority.expect("PEM")).expect("a correct certificate");
+        }
+        TlsClient { roots, versions: vec![&TLS13, &TLS12], alpn: Vec::new(), identity: None }
+    }
+
     pub fn only(mut self, version: &'static SupportedProtocolVersion) -> Self {
         self.versions = vec![version];
         self

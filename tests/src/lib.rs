@@ -9,9 +9,11 @@
 
 pub mod app;
 pub mod certs;
+pub mod collector;
 pub mod held;
 pub mod hop;
 pub mod http;
+pub mod kubernetes;
 pub mod samples;
 pub mod scratch;
 pub mod sidecar;
@@ -23,6 +25,7 @@ use std::time::Duration;
 
 pub use app::{App, Conn};
 pub use certs::{Authority, Identity};
+pub use collector::{Collector, Reply};
 pub use held::Held;
 pub use hop::Hop;
 pub use http::{Head, Response};

@@ -49,7 +49,7 @@ fn built(name: &str, variable: &str) -> PathBuf {
 pub fn command() -> Command {
     let mut command = Command::new(binary());
     for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(|name| name.starts_with("OUTRIGGER_")) {
+        if name.to_str().is_some_and(|name| name.starts_with("OUTRIGGER_") || name.starts_with("OTEL_")) {
             command.env_remove(name);
         }
     }
@@ -103,11 +103,26 @@ pub struct Launch {
 impl Launch {
     /// `outrigger run` with a JSON log and nothing else.
     pub fn new() -> Launch {
+        // Each test has its sidecars, and all of them at once.
+        Launch::of("run").env("OUTRIGGER_ADMIN", "127.0.0.1:0")
+    }
+
+    /// `outrigger webhook` on a free port, with a JSON log and a certificate for `localhost`; it stops at once when told to. All
+    /// of that by variables, so that flags may say otherwise.
+    pub fn webhook() -> Launch {
+        let authority = Authority::new();
+        let Identity { certificate, key } = authority.issue(&[NAME, "127.0.0.1"]);
+        let mut launch = Launch::of("webhook");
+        launch.authority = Some(authority);
+        let (cert, key) = (launch.file("server.pem", &certificate), launch.file("server-key.pem", &key));
+        let launch = launch.env("OUTRIGGER_WEBHOOK_TLS_CERT", &cert).env("OUTRIGGER_WEBHOOK_TLS_KEY", &key);
+        launch.env("OUTRIGGER_WEBHOOK_LISTEN", "127.0.0.1:0").env("OUTRIGGER_WEBHOOK_SHUTDOWN_DELAY", "0s")
+    }
+
+    fn of(subcommand: &str) -> Launch {
         let scratch = Scratch::new();
         let mut command = command();
-        command.current_dir(scratch.dir()).args(["run", "--log-format", "json"]);
-        // Each test has its sidecars, and all of them at once.
-        command.env("OUTRIGGER_ADMIN", "127.0.0.1:0");
+        command.current_dir(scratch.dir()).args([subcommand, "--log-format", "json"]);
         Launch { command, scratch, authority: None, inherited: None }
     }
 

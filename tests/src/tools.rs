@@ -68,6 +68,11 @@ pub fn curl() -> Option<Command> {
     Some(command)
 }
 
+/// The same for another command, which `tests/tools/install` installs.
+pub fn installed(name: &str) -> Option<Command> {
+    on_path(name).or_else(|| missing(&format!("{name} is not installed"))).map(Command::new)
+}
+
 /// The same for `tests/autobahn/run`, against the executable under test.
 pub fn autobahn() -> Option<Command> {
     node("ws-server.mjs")?;

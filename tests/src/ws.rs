@@ -216,6 +216,13 @@ impl Wire {
         client
     }
 
+    /// Closes the session with 1000, and takes the answer.
+    #[track_caller]
+    pub fn leave(&mut self) {
+        self.send(Frame::close(Side::Client, 1000).bytes());
+        self.expect_close(1000);
+    }
+
     /// Takes the Close of a drain, answers it, and sees the end.
     #[track_caller]
     pub fn part(&mut self) {

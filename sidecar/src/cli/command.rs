@@ -99,10 +99,7 @@ pub(super) fn command() -> Command {
                 .about("Drain a sidecar that runs, and wait until no session is left")
                 .after_help(DRAIN_EXAMPLES)
                 .arg(config_arg())
-                .args(["admin", "admin_token_file"].map(|name| {
-                    let key = all_keys().find(|key| key.name == name).expect("the name is in the table of keys");
-                    key_arg(key, name)
-                }))
+                .args(["admin", "admin_token_file"].map(named_key_arg))
                 .arg(time_arg("window", "Instead of the sidecar's drain_window; 0s to 1h, or off"))
                 .arg(time_arg("timeout", "Give up after this [default: what the drain needs, and two minutes]"))
                 .arg(switch("wait", "Wait until no session is left; this is the default").overrides_with("no-wait"))
@@ -120,25 +117,7 @@ pub(super) fn command() -> Command {
                 .about("Put the sidecar into Kubernetes manifests")
                 .after_help(INJECT_EXAMPLES)
                 .arg(manifests_arg())
-                .arg(
-                    Arg::new("image")
-                        .long("image")
-                        .value_name("IMAGE")
-                        .help("The sidecar's image")
-                        .default_value(concat!("outrigger:", env!("CARGO_PKG_VERSION"))),
-                )
-                .arg(switch(
-                    "legacy",
-                    "Add a plain container, for Kubernetes before 1.29, in place of a native sidecar",
-                ))
-                .arg(
-                    Arg::new("set")
-                        .long("set")
-                        .value_name("KEY=VALUE")
-                        .action(ArgAction::Append)
-                        .value_parser(key_and_value)
-                        .help("What outrigger.dev/KEY shall be for pods that don't say so themselves; repeat for more"),
-                ),
+                .args([image_arg(), legacy_arg(), set_arg()]),
         )
         .subcommand(
             Command::new("uninject")
@@ -148,6 +127,7 @@ pub(super) fn command() -> Command {
                 )
                 .arg(manifests_arg()),
         )
+        .subcommand(super::webhook::command())
         .subcommand(
             Command::new("completions")
                 .about("Print a completion script")
@@ -172,8 +152,37 @@ fn manifests_arg() -> Arg {
         .value_hint(ValueHint::AnyPath)
 }
 
+pub(super) fn image_arg() -> Arg {
+    Arg::new("image")
+        .long("image")
+        .value_name("IMAGE")
+        .help("The sidecar's image")
+        .default_value(concat!("outrigger:", env!("CARGO_PKG_VERSION")))
+}
+
+pub(super) fn legacy_arg() -> Arg {
+    switch("legacy", "Add a plain container, for Kubernetes before 1.29, in place of a native sidecar")
+}
+
+pub(super) fn set_arg() -> Arg {
+    Arg::new("set")
+        .long("set")
+        .value_name("KEY=VALUE")
+        .action(ArgAction::Append)
+        .value_parser(key_and_value)
+        .help("What outrigger.dev/KEY shall be for pods that don't say so themselves; repeat for more")
+}
+
+pub(super) fn log_args() -> [Arg; 2] {
+    ["log_format", "log_level"].map(named_key_arg)
+}
+
+fn named_key_arg(name: &'static str) -> Arg {
+    key_arg(all_keys().find(|key| key.name == name).expect("the name is in the table of keys"), name)
+}
+
 /// `KEY=VALUE`, the key with or without the prefix of an annotation, with dashes or as in a file.
-fn key_and_value(text: &str) -> Result<(String, String), String> {
+pub(super) fn key_and_value(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("it takes KEY=VALUE, such as keepalive=20s")?;
     let key = key.strip_prefix(ANNOTATION_PREFIX).unwrap_or(key);
     Ok((key.replace('_', "-"), value.to_owned()))

@@ -18,6 +18,7 @@
 
 mod command;
 pub mod drain;
+mod webhook;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -31,6 +32,7 @@ use self::drain::Drain;
 use crate::config::units::parse_duration;
 use crate::config::{self, Admin, Config, FILE_VARIABLE, FileSource, Finding, ReadFile, Report, Shown, Sources};
 use crate::inject;
+use crate::webhook::Settings;
 
 /// Exit code for wrong flags and wrong configuration; what goes wrong later is 1.
 pub const USAGE: u8 = 2;
@@ -50,6 +52,7 @@ pub enum Command {
     Demo(Demo),
     Drain(Drain),
     Manifests(Manifests),
+    Webhook(Box<Settings>),
 }
 
 /// What is to be done to Kubernetes manifests.
@@ -95,6 +98,7 @@ pub fn parse(
         Some(("drain", matches)) => drain(matches, env, read_file),
         Some(("demo", matches)) => Ok(Command::Demo(demo(matches, &env))),
         Some((name @ ("inject" | "uninject"), matches)) => Ok(Command::Manifests(manifests(name, matches))),
+        Some(("webhook", matches)) => Ok(Command::Webhook(Box::new(webhook::settings(matches, &env)?))),
         Some(("completions", matches)) => Err(completions(matches)),
         Some(("man", matches)) => Err(man(matches)),
         _ => unreachable!("clap insists on one of the subcommands"),
@@ -126,7 +130,7 @@ fn check(matches: &ArgMatches, env: Vec<(String, String)>, read_file: ReadFile) 
         Ok(Command::Run { config, warnings, .. }) => {
             Exit { code: 0, out: summary(&config), err: Report { faults: Vec::new(), warnings }.to_string() }
         }
-        Ok(Command::Demo(_) | Command::Drain(_) | Command::Manifests(_)) => unreachable!("run gives Run"),
+        Ok(_) => unreachable!("run gives Run"),
         Err(exit) => exit,
     }
 }

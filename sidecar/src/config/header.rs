@@ -1,4 +1,4 @@
-//! Headers that the configuration puts on responses.
+//! Headers that the configuration puts on responses, and on requests to collectors.
 
 use http::{HeaderName, HeaderValue};
 
@@ -43,6 +43,11 @@ pub(crate) fn shown(text: &str) -> String {
         Some((name, _)) => format!("{name}: …"),
         None => "…".to_owned(),
     }
+}
+
+/// The text of a header without its value.
+pub(crate) fn hidden(text: &str) -> String {
+    text.split_once(':').map_or_else(|| "…".to_owned(), |(name, _)| format!("{name}: …"))
 }
 
 fn is_secret(name: &str) -> bool {

@@ -29,6 +29,29 @@ pub(crate) struct Key {
     pub example: &'static str,
     /// One or two sentences.
     pub about: &'static str,
+    /// The variable of OpenTelemetry's that means the same.
+    pub standard: Option<Standard>,
+}
+
+/// A variable that OpenTelemetry defines for all programs ("Environment Variable Specification"). What it says holds where
+/// nothing of ours says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Standard {
+    pub variable: &'static str,
+    pub form: StandardForm,
+}
+
+/// How a value of such a variable becomes one of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StandardForm {
+    /// As it is.
+    Same,
+    /// A whole number of milliseconds.
+    Milliseconds,
+    /// `name=value` pairs between commas, values percent-encoded; ours have this between name and value.
+    Pairs(&'static str),
+    /// `true` means `off`.
+    Disabled,
 }
 
 /// The value of a key that nobody set.
@@ -107,6 +130,7 @@ impl Key {
             default: Preset::Value(default),
             example: default,
             about,
+            standard: None,
         }
     }
 
@@ -129,6 +153,11 @@ impl Key {
     /// Takes the default away: `meaning` says what the key's absence means.
     pub(crate) const fn unset(self, meaning: &'static str) -> Self {
         Self { default: Preset::Unset(meaning), ..self }
+    }
+
+    /// Gives it a variable of OpenTelemetry's besides its own.
+    pub(crate) const fn standard(self, variable: &'static str, form: StandardForm) -> Self {
+        Self { standard: Some(Standard { variable, form }), ..self }
     }
 
     pub(crate) const fn preset(self, values: &'static [&'static str]) -> Self {

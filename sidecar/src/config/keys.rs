@@ -1,6 +1,6 @@
 //! The one table of keys. TOML keys, variables, flags, help, reference, schema and completion all come from it.
 
-use super::key::{Key, Kind};
+use super::key::{Key, Kind, StandardForm};
 
 /// Keys that belong together, under the heading they have in help and reference.
 pub(crate) struct Group {
@@ -22,7 +22,7 @@ const ADMIN_ADDRESS: &str = "an IP address with a port";
 const HEADER: &str = "`Name: value`";
 
 /// Every key, in the order of the reference.
-pub(crate) static GROUPS: [Group; 12] = [
+pub(crate) static GROUPS: [Group; 13] = [
     Group { title: "Addresses", keys: ADDRESSES },
     Group { title: "Several upstreams", keys: CHOICE },
     Group { title: "TLS with clients", keys: TLS },
@@ -34,6 +34,7 @@ pub(crate) static GROUPS: [Group; 12] = [
     Group { title: "Drain and restart", keys: LIFECYCLE },
     Group { title: "Admin API", keys: ADMIN },
     Group { title: "Logs", keys: LOGS },
+    Group { title: "OpenTelemetry", keys: OTLP },
     Group { title: "Process", keys: PROCESS },
 ];
 
@@ -545,6 +546,160 @@ const ADMIN: &[Key] = &[
          It is read anew for each such request.",
     )
     .unset("none"),
+];
+
+const OTLP_URL: Kind = Kind::Text("`http://` or `https://` with a host, an optional port and path", "URL");
+const OTLP_HEADER: Kind = Kind::Text(HEADER, "HEADER");
+const OTLP_PROTOCOL: Kind = Kind::Choice(&["grpc", "http/protobuf"]);
+const OTLP_TIMEOUT: Kind = time(100 * MS, 2 * M);
+const EXPORTER: Kind = Kind::Choice(&["otlp", "none"]);
+
+const OTLP: &[Key] = &[
+    Key::new(
+        "otlp",
+        Kind::Switch,
+        "on",
+        "Whether anything goes to a collector at all. The variable of OpenTelemetry is turned around: `true` means `off`.",
+    )
+    .standard("OTEL_SDK_DISABLED", StandardForm::Disabled),
+    Key::new(
+        "otlp_endpoint",
+        OTLP_URL,
+        "http://localhost:4318",
+        "The collector that traces and metrics go to (docs/TRACING.md). Over HTTP, `/v1/traces` and `/v1/metrics` are put \
+         behind it.",
+    )
+    .unset("none: nothing is exported")
+    .standard("OTEL_EXPORTER_OTLP_ENDPOINT", StandardForm::Same),
+    Key::new(
+        "otlp_traces_endpoint",
+        OTLP_URL,
+        "http://localhost:4318/v1/traces",
+        "The same for traces alone. Nothing is put behind it.",
+    )
+    .unset("as `otlp_endpoint`")
+    .standard("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", StandardForm::Same),
+    Key::new(
+        "otlp_metrics_endpoint",
+        OTLP_URL,
+        "http://localhost:4318/v1/metrics",
+        "The same for metrics alone. Nothing is put behind it.",
+    )
+    .unset("as `otlp_endpoint`")
+    .standard("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", StandardForm::Same),
+    Key::new("otlp_protocol", OTLP_PROTOCOL, "http/protobuf", "What is spoken with the collector.")
+        .standard("OTEL_EXPORTER_OTLP_PROTOCOL", StandardForm::Same),
+    Key::new("otlp_traces_protocol", OTLP_PROTOCOL, "http/protobuf", "The same for traces alone.")
+        .unset("as `otlp_protocol`")
+        .standard("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", StandardForm::Same),
+    Key::new("otlp_metrics_protocol", OTLP_PROTOCOL, "http/protobuf", "The same for metrics alone.")
+        .unset("as `otlp_protocol`")
+        .standard("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", StandardForm::Same),
+    Key::list(
+        "otlp_headers",
+        OTLP_HEADER,
+        "api-key: 0123",
+        "Headers on each request to the collector, such as the one that says who you are. Their values are never shown.",
+    )
+    .standard("OTEL_EXPORTER_OTLP_HEADERS", StandardForm::Pairs(": ")),
+    Key::list("otlp_traces_headers", OTLP_HEADER, "api-key: 0123", "The same for traces alone, in place of the others.")
+        .unset("as `otlp_headers`")
+        .standard("OTEL_EXPORTER_OTLP_TRACES_HEADERS", StandardForm::Pairs(": ")),
+    Key::list("otlp_metrics_headers", OTLP_HEADER, "api-key: 0123", "The same for metrics alone, in place of the others.")
+        .unset("as `otlp_headers`")
+        .standard("OTEL_EXPORTER_OTLP_METRICS_HEADERS", StandardForm::Pairs(": ")),
+    Key::new(
+        "otlp_timeout",
+        OTLP_TIMEOUT,
+        "10s",
+        "How long one attempt to hand something to the collector may take, from the dial to the answer.",
+    )
+    .standard("OTEL_EXPORTER_OTLP_TIMEOUT", StandardForm::Milliseconds),
+    Key::new("otlp_traces_timeout", OTLP_TIMEOUT, "10s", "The same for traces alone.")
+        .unset("as `otlp_timeout`")
+        .standard("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", StandardForm::Milliseconds),
+    Key::new("otlp_metrics_timeout", OTLP_TIMEOUT, "10s", "The same for metrics alone.")
+        .unset("as `otlp_timeout`")
+        .standard("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", StandardForm::Milliseconds),
+    Key::new(
+        "otlp_ca",
+        Kind::Path,
+        "/etc/outrigger/collector-ca.pem",
+        "PEM file of the authorities that may have signed the collector's certificate; no others are believed.",
+    )
+    .unset("the Mozilla roots, built in")
+    .standard("OTEL_EXPORTER_OTLP_CERTIFICATE", StandardForm::Same),
+    Key::new("traces_exporter", EXPORTER, "otlp", "Whether traces are recorded and exported.")
+        .unset("`otlp` where there is an endpoint")
+        .standard("OTEL_TRACES_EXPORTER", StandardForm::Same),
+    Key::new("metrics_exporter", EXPORTER, "otlp", "Whether metrics are exported. `/metrics` does not depend on it.")
+        .unset("`otlp` where there is an endpoint")
+        .standard("OTEL_METRICS_EXPORTER", StandardForm::Same),
+    Key::new(
+        "traces_sampler",
+        Kind::Choice(&[
+            "always_on",
+            "always_off",
+            "traceidratio",
+            "parentbased_always_on",
+            "parentbased_always_off",
+            "parentbased_traceidratio",
+        ]),
+        "parentbased_always_on",
+        "Which requests are recorded, their sessions included. With `parentbased_`, whoever sent a `traceparent` decides.",
+    )
+    .standard("OTEL_TRACES_SAMPLER", StandardForm::Same),
+    Key::new(
+        "traces_sampler_arg",
+        Kind::Text("a ratio from 0 to 1", "RATIO"),
+        "1.0",
+        "The share of traces that the samplers with `traceidratio` record.",
+    )
+    .standard("OTEL_TRACES_SAMPLER_ARG", StandardForm::Same),
+    Key::new(
+        "trace_messages",
+        Kind::Text("a share such as `1%` or `0.1%`", "PERCENT"),
+        "off",
+        "Share of the messages of recorded sessions that get a trace of their own.",
+    )
+    .words(OFF)
+    .example("1%"),
+    Key::new(
+        "trace_segment",
+        time(S, D),
+        "5m",
+        "How long a segment of a recorded session is: the span that its life is cut into.",
+    ),
+    Key::new(
+        "service_name",
+        Kind::Text("a name", "NAME"),
+        "outrigger",
+        "What the sidecar is called in traces and exported metrics (`service.name`).",
+    )
+    .standard("OTEL_SERVICE_NAME", StandardForm::Same),
+    Key::list(
+        "resource_attributes",
+        Kind::Text("`name=value`", "ATTRIBUTE"),
+        "deployment.environment.name=production",
+        "What else is said of the sidecar in traces and exported metrics.",
+    )
+    .standard("OTEL_RESOURCE_ATTRIBUTES", StandardForm::Pairs("=")),
+    Key::new(
+        "span_queue",
+        Kind::Count { from: 1, to: 100_000 },
+        "2048",
+        "Spans that wait for the collector at most. What is over is lost, and counted in `outrigger.otlp.spans.lost`.",
+    )
+    .standard("OTEL_BSP_MAX_QUEUE_SIZE", StandardForm::Same),
+    Key::new(
+        "span_export_interval",
+        time(10 * MS, M),
+        "5s",
+        "How long a span waits for others to go with it.",
+    )
+    .standard("OTEL_BSP_SCHEDULE_DELAY", StandardForm::Milliseconds),
+    Key::new("metric_export_interval", time(100 * MS, H), "1m", "From one export of the metrics to the next.")
+        .standard("OTEL_METRIC_EXPORT_INTERVAL", StandardForm::Milliseconds),
 ];
 
 const LOGS: &[Key] = &[

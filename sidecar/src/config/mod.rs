@@ -16,6 +16,7 @@ mod report;
 mod resolve;
 mod schema;
 mod settings;
+mod standard;
 mod tls_names;
 pub mod units;
 
@@ -41,8 +42,9 @@ use self::reader::Reader;
 pub use self::reference::reference;
 pub use self::report::{Finding, Place, Report, did_you_mean};
 pub use self::schema::schema;
-pub(crate) use self::settings::FILE_VARIABLE;
 use self::settings::Settings;
+pub(crate) use self::settings::{FILE_VARIABLE, is_service_link, split_at_commas};
+use crate::telemetry::trace;
 
 /// Reads the bytes of a file that the configuration names.
 pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
@@ -111,6 +113,15 @@ pub fn resolve_admin(sources: &Sources, read_file: Option<ReadFile>) -> Result<O
     if reader.report.faults.is_empty() { Ok(admin) } else { Err(reader.report) }
 }
 
+/// How the log is written, for a command that is no proxy. As with [`resolve_admin`], nothing else in the sources matters.
+pub(crate) fn resolve_log(sources: &Sources) -> Result<Log, Report> {
+    let mut report = Report::default();
+    let settings = Settings::read(sources, &mut report).ok_or_else(|| report.clone())?;
+    let mut reader = Reader::new(&settings, None, Report::default());
+    let log = resolve::log::log(&mut reader);
+    if reader.report.faults.is_empty() { Ok(log) } else { Err(reader.report) }
+}
+
 /// Whether a key of this name or alias holds the path of a file.
 pub fn names_a_file(name: &str) -> bool {
     keys::find(name).is_some_and(|key| key.kind.is_path())
@@ -172,6 +183,9 @@ pub struct Config {
     pub access_log: AccessLog,
     /// `None` has no admin API.
     pub admin: Option<Admin>,
+    /// What of traces is recorded, once there is somebody to take them.
+    pub tracing: trace::Plan,
+    pub otlp: Otlp,
 }
 
 /// One address that clients connect to.
@@ -595,6 +609,53 @@ pub enum AccessLines {
     Sessions,
     /// Plain requests too.
     All,
+}
+
+/// What goes to collectors of OpenTelemetry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Otlp {
+    /// `None` exports none.
+    pub traces: Option<Export>,
+    pub metrics: Option<Export>,
+    /// What is said of this process, `service.name` among it; no name is there twice.
+    pub resource: Vec<(String, String)>,
+    /// Spans that wait at most; at least 1.
+    pub queue: usize,
+    /// How long a span waits for others to go with it.
+    pub span_interval: Duration,
+    /// From one export of the metrics to the next.
+    pub metric_interval: Duration,
+}
+
+/// The way to one collector.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Export {
+    pub to: Collector,
+    pub protocol: OtlpProtocol,
+    /// Their values are marked as sensitive.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// For one attempt, from the dial to the answer.
+    pub timeout: Duration,
+    /// Who may have signed the collector's certificate.
+    pub trust: Trust,
+}
+
+/// Where a collector is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Collector {
+    pub tls: bool,
+    /// A name, or an address without brackets.
+    pub host: String,
+    pub port: u16,
+    /// It begins with a slash.
+    pub path: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtlpProtocol {
+    Grpc,
+    /// Protobuf in the bodies of HTTP/1.1 requests.
+    Http,
 }
 
 #[cfg(test)]

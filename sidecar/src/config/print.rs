@@ -98,6 +98,7 @@ fn origin(place: &Place) -> String {
 fn revealed(key: &Key, text: &str) -> String {
     match key.name {
         "add_header" | "more_set_headers" => header::shown(text),
+        "otlp_headers" | "otlp_traces_headers" | "otlp_metrics_headers" => header::hidden(text),
         "upstream" | "egress" if text.contains('@') => "…".to_owned(),
         _ => text.to_owned(),
     }

@@ -54,7 +54,10 @@ impl<'a> Reader<'a> {
     /// Warns about each of these keys that somebody set.
     pub(crate) fn useless(&mut self, names: &[&'static str], because: &str) {
         for name in names {
-            if let Some(place) = self.given(name) {
+            // Variables for every program in the container need no effect here.
+            let ours = Layer::ALL.into_iter().filter(|layer| *layer != Layer::Standard);
+            let given = ours.filter_map(|layer| self.settings.get(layer, key(name))).map(|given| &given.place).next();
+            if let Some(place) = given {
                 let problem = format!("{name} has no effect, as {because}");
                 self.cross_warn(place, problem, "remove it, or set what it needs");
             }
@@ -186,8 +189,14 @@ impl<'a> Reader<'a> {
         let key = key(name);
         self.seen.insert(name);
         let mut winner: Option<(&Place, Vec<T>)> = None;
-        for given in Layer::ALL.into_iter().filter_map(|layer| self.settings.get(layer, key)) {
+        for (layer, given) in Layer::ALL.into_iter().filter_map(|layer| Some((layer, self.settings.get(layer, key)?))) {
             let Checked { values, problems } = check(key, given);
+            if layer == Layer::Standard && !problems.is_empty() {
+                for (place, problem) in problems {
+                    self.report.warn(&place, problem.what, "put it right; until then it is passed over");
+                }
+                continue;
+            }
             for (place, problem) in problems {
                 if let Some((stronger, _)) = &winner {
                     let advice = format!("{stronger} overrides it, so it does no harm yet");

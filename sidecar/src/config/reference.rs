@@ -21,6 +21,8 @@ default.
 - A size is `4k`, `60m` or `1g` (powers of 1024, also spelled `KB` or `KiB`); a bare number is bytes.
 - In the file, numbers need no quotes, and `true` and `false` stand for `on` and `off`.
 - Names of nginx and Tencent CLB that mean the same are accepted as well; they are in parentheses.
+- Variables of OpenTelemetry (`OTEL_…`) hold where nothing else says otherwise, in the form that OpenTelemetry gives them.
+  As they are for every program in the container, a wrong one is passed over with a warning.
 - `outrigger check` reports everything that is wrong at once; `outrigger config` shows what is in effect and where each
   value came from; `outrigger config --schema` is a JSON schema for editors.
 
@@ -44,8 +46,9 @@ fn row(key: &Key) -> String {
     let aliases: Vec<String> = key.aliases.iter().map(|alias| format!(" (`{alias}`)")).collect();
     let aliases = aliases.concat();
     let many = if key.list { "list of: " } else { "" };
+    let standard = key.standard.map(|standard| format!(" `{}`", standard.variable)).unwrap_or_default();
     format!(
-        "| `{}`{aliases} | {} | {many}{} | `{}` `{}` | {} |\n",
+        "| `{}`{aliases} | {} | {many}{} | `{}` `{}`{standard} | {} |\n",
         key.name,
         key.default_text(),
         key.accepts(),

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use toml::de::DeTable;
 
-use super::key::{ANNOTATION_PREFIX, Key, VARIABLE_PREFIX, annotation, flag, variable};
+use super::key::{ANNOTATION_PREFIX, Key, Standard, VARIABLE_PREFIX, annotation, flag, variable};
 use super::report::{Place, Report, did_you_mean};
-use super::{Sources, file, keys};
+use super::{Sources, file, keys, standard};
 
 /// Names the configuration file; the one variable that is no key.
 pub(crate) const FILE_VARIABLE: &str = "OUTRIGGER_CONFIG";
@@ -17,10 +17,12 @@ pub(crate) enum Layer {
     Flags,
     Environment,
     File,
+    /// Variables that are not ours: they are for every program in the container, so that a fault in one stops nothing.
+    Standard,
 }
 
 impl Layer {
-    pub(crate) const ALL: [Self; 3] = [Self::Flags, Self::Environment, Self::File];
+    pub(crate) const ALL: [Self; 4] = [Self::Flags, Self::Environment, Self::File, Self::Standard];
 }
 
 /// One text and its own place, which in a TOML array differs from that of the key.
@@ -46,7 +48,7 @@ impl Given {
 /// All layers. Keys are canonical names; aliases are gone.
 #[derive(Debug, Default)]
 pub(crate) struct Settings {
-    layers: [BTreeMap<&'static str, Given>; 3],
+    layers: [BTreeMap<&'static str, Given>; 4],
 }
 
 impl Settings {
@@ -58,6 +60,7 @@ impl Settings {
             None => true,
         };
         settings.read_environment(&sources.env, report);
+        settings.read_standard(&sources.env, report);
         settings.read_flags(&sources.flags, report);
         well_formed.then_some(settings)
     }
@@ -69,6 +72,7 @@ impl Settings {
             file::read_table(source, table, &mut settings, report);
         }
         settings.read_environment(&sources.env, report);
+        settings.read_standard(&sources.env, report);
         settings.read_flags(&sources.flags, report);
         settings
     }
@@ -84,6 +88,7 @@ impl Settings {
         let mut settings = Self::default();
         let others: Vec<_> = others.iter().map(|other| other.replace('-', "_")).collect();
         settings.read_environment(variables, report);
+        settings.read_standard(variables, report);
         for (name, value) in annotations {
             let place = Place::Annotation(format!("{ANNOTATION_PREFIX}{name}"));
             match keys::find(&name.replace('-', "_")) {
@@ -148,6 +153,24 @@ impl Settings {
         }
     }
 
+    /// What OpenTelemetry's own variables say. An empty one says nothing.
+    fn read_standard(&mut self, env: &[(String, String)], report: &mut Report) {
+        for key in keys::all() {
+            let Some(Standard { variable, form }) = key.standard else { continue };
+            let Some((_, value)) = env.iter().find(|(name, value)| name == variable && !value.trim().is_empty()) else {
+                continue;
+            };
+            let place = Place::Variable(variable.to_owned());
+            match standard::items(form, value.trim()) {
+                Ok(texts) => {
+                    let items = texts.into_iter().map(|text| Item { text, place: place.clone() }).collect();
+                    self.put(Layer::Standard, key, Given { place, items }, report);
+                }
+                Err(problem) => report.warn(&place, problem, "put it right; until then it is passed over"),
+            }
+        }
+    }
+
     fn read_flags(&mut self, flags: &[(String, String)], report: &mut Report) {
         for (name, value) in flags {
             let place = Place::Flag(flag(name));
@@ -178,8 +201,16 @@ pub(crate) fn unknown<'a>(
     report.fault(place, problem, advice);
 }
 
-/// Splits at commas; `\,` is a comma within a value. An empty text is an empty list.
 fn split_list(text: &str, place: &Place) -> Given {
+    let items = split_at_commas(text).into_iter().map(|text| Item { text, place: place.clone() }).collect();
+    Given { items, place: place.clone() }
+}
+
+/// Splits at commas; `\,` is a comma within a value. An empty text is an empty list.
+pub(crate) fn split_at_commas(text: &str) -> Vec<String> {
+    if text.trim().is_empty() {
+        return Vec::new();
+    }
     let mut texts = vec![String::new()];
     let mut letters = text.chars().peekable();
     while let Some(letter) = letters.next() {
@@ -189,16 +220,12 @@ fn split_list(text: &str, place: &Place) -> Given {
             other => texts.last_mut().expect("never empty").push(other),
         }
     }
-    if text.trim().is_empty() {
-        texts.clear();
-    }
-    let items = texts.iter().map(|text| Item { text: text.trim().to_owned(), place: place.clone() }).collect();
-    Given { items, place: place.clone() }
+    texts.iter().map(|text| text.trim().to_owned()).collect()
 }
 
 /// Whether Kubernetes made this variable for a Service that happens to be called `outrigger` or `outrigger-…`:
 /// `*_SERVICE_HOST`, `*_SERVICE_PORT*`, `*_PORT` and `*_PORT_80_TCP*`. Nobody wrote those, so they are no faults.
-fn is_service_link(rest: &str) -> bool {
+pub(crate) fn is_service_link(rest: &str) -> bool {
     let rest = format!("_{rest}");
     let numbered_port = || {
         rest.split("_PORT_").skip(1).any(|tail| {

@@ -8,7 +8,11 @@ use crate::config::{ANNOTATION_PREFIX, all_keys};
 
 /// Annotations that are no configuration keys, without the prefix, and what they say.
 pub(crate) const CONTROLS: [(&str, &str); 12] = [
-    ("inject", "`false` leaves the pod alone."),
+    (
+        "inject",
+        "`false` leaves the pod alone; `true` asks for a sidecar where `--set inject=false` holds for the others. A label of \
+                    this name says the same.",
+    ),
     ("container", "The app's container; needed only where it cannot be told which it is."),
     ("app-port", "The port that the app listens on: a number, or the name of one of its container's ports."),
     (
@@ -29,7 +33,6 @@ pub(crate) const CONTROLS: [(&str, &str); 12] = [
 /// What is asked of one pod.
 #[derive(Debug, Clone)]
 pub(crate) struct Wishes {
-    pub inject: Option<bool>,
     pub container: Option<String>,
     pub app_port: Option<String>,
     /// Whether the app's probes go through the sidecar.
@@ -58,8 +61,10 @@ impl Wishes {
                 other => faults.push(format!("{ANNOTATION_PREFIX}{name}: {other} is not text; put it in quotes")),
             }
         }
+        if let Some(Err(problem)) = pod.pointer("/metadata/labels").and_then(label) {
+            faults.push(format!("the label {ANNOTATION_PREFIX}inject: {problem}"));
+        }
         let mut wishes = Self {
-            inject: None,
             container: None,
             app_port: None,
             through_sidecar: false,
@@ -82,7 +87,8 @@ impl Wishes {
 
     fn take(&mut self, name: &str, value: String) -> Result<(), String> {
         match name {
-            "inject" => self.inject = Some(switch(&value)?),
+            // Whether there is to be a sidecar is settled before; here it is only seen that it was said rightly.
+            "inject" => _ = switch(&value)?,
             "legacy" => self.legacy = switch(&value)?,
             "app-probes" => {
                 self.through_sidecar = match value.as_str() {
@@ -120,6 +126,23 @@ impl Wishes {
     }
 }
 
+/// Whether a pod is to have a sidecar, as far as it says so itself, by annotation or label, or else the options. One word against it
+/// is enough; words that are none are left to [`Wishes::read`].
+pub(crate) fn asked(pod: &Value, options: &Options) -> Option<bool> {
+    let annotation = ours(pod).find(|(name, _)| *name == "inject").and_then(|(_, value)| switch(value.as_str()?).ok());
+    let label = pod.pointer("/metadata/labels").and_then(label).and_then(Result::ok);
+    if annotation.is_some() || label.is_some() {
+        return Some(annotation != Some(false) && label != Some(false));
+    }
+    let set = options.set.iter().rfind(|(name, _)| name == "inject");
+    set.and_then(|(_, value)| switch(value).ok())
+}
+
+/// What the label `inject` says. An API server can select by labels, and not by annotations.
+fn label(labels: &Value) -> Option<Result<bool, String>> {
+    labels.get(format!("{ANNOTATION_PREFIX}inject")).and_then(Value::as_str).map(switch)
+}
+
 /// What an earlier injection left; `None` without one, and a fault where it cannot be read.
 pub(crate) fn record(pod: &Value) -> Option<Result<Record, String>> {
     let text = ours(pod).find_map(|(name, value)| (name == INJECTED).then_some(value))?;
@@ -136,7 +159,7 @@ pub(crate) fn ours(object: &Value) -> impl Iterator<Item = (&str, &Value)> {
 }
 
 /// The words that Kubernetes people write for yes and no.
-pub(crate) fn switch(text: &str) -> Result<bool, String> {
+fn switch(text: &str) -> Result<bool, String> {
     match text {
         "true" | "enabled" | "on" | "yes" => Ok(true),
         "false" | "disabled" | "off" | "no" => Ok(false),

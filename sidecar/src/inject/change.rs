@@ -120,7 +120,7 @@ pub(crate) fn at<'v>(root: &'v Value, path: &[Step]) -> Option<&'v Value> {
     })
 }
 
-fn at_mut<'v>(root: &'v mut Value, path: &[Step]) -> Option<&'v mut Value> {
+pub(crate) fn at_mut<'v>(root: &'v mut Value, path: &[Step]) -> Option<&'v mut Value> {
     path.iter().try_fold(root, |value, step| match step {
         Step::Key(key) => value.get_mut(key),
         Step::Index(index) => value.get_mut(index),
@@ -165,6 +165,7 @@ pub(crate) fn resolve(root: &Value, pointer: &str) -> Option<Path> {
     Some(path)
 }
 
-fn escape(token: &str) -> String {
+/// A token of a pointer (RFC 6901 §3).
+pub(crate) fn escape(token: &str) -> String {
     token.replace('~', "~0").replace('/', "~1")
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::annotations::{ours, record, switch};
+use super::annotations::record;
 use super::change::{Change, Path, Step, apply, at};
 use super::record::{Record, Source, sign};
 use super::yaml::{Fault, Stream, edit, position, value_of};
@@ -161,23 +161,10 @@ impl Object {
         let place = self.pod.as_deref().unwrap_or_default();
         at(&self.value, place).and_then(record)
     }
-
-    /// Whether the pod does not want a sidecar.
-    pub(crate) fn declines(&self) -> bool {
-        let pod = self.pod.as_ref().and_then(|pod| at(&self.value, pod));
-        let said = pod.and_then(|pod| ours(pod).find(|(name, _)| *name == "inject"));
-        said.and_then(|(_, value)| value.as_str()).is_some_and(|value| switch(value) == Ok(false))
-    }
-
-    /// An annotation of ours that is beside the pod template, where it has no effect.
-    pub(crate) fn misplaced(&self) -> Option<&str> {
-        let inside = self.pod.as_ref().is_some_and(Vec::is_empty);
-        if inside { None } else { ours(&self.value).map(|(name, _)| name).next() }
-    }
 }
 
 /// Whether two values mean the same: a collection without entries is as good as none.
-fn same(one: &Value, other: &Value) -> bool {
+pub(super) fn same(one: &Value, other: &Value) -> bool {
     let empty = |value: &Value| match value {
         Value::Null => true,
         Value::Array(items) => items.is_empty(),

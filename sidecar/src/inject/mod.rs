@@ -4,12 +4,14 @@
 //! it is the same for a manifest and for a request of an API server; a manifest is then edited in place ([`yaml`]), and
 //! before it is given back the result is read again, compared with what was meant, and undone to see that it can be.
 
+mod admit;
 mod annotations;
 mod app;
 mod change;
 mod container;
 pub mod files;
 mod manifest;
+mod patch;
 mod plan;
 mod record;
 mod service;
@@ -17,7 +19,13 @@ mod yaml;
 
 use std::fmt;
 
+use serde_json::Value;
+
+pub use self::admit::{Admission, admit, check_options};
+use self::annotations::{asked, ours};
+use self::change::Path;
 use self::manifest::{Manifest, Object};
+pub use self::patch::Operation;
 use self::plan::Plan;
 pub use self::yaml::Fault;
 pub(crate) use crate::config::ANNOTATION_PREFIX;
@@ -239,29 +247,43 @@ fn bare(input: &Input, refused: &mut Vec<Line>) -> Result<Input, Refusal> {
 /// What is to become of an object that is no Service.
 fn consider(object: &Object, manifest: &Manifest, options: &Options) -> (Option<Plan>, Vec<Line>) {
     let line = |verdict, text: &str| manifest.line(object, verdict, text.to_owned());
-    let Some(pod) = &object.pod else {
-        if object.is_service() {
-            return (None, Vec::new());
-        }
-        return (None, vec![line(Verdict::LeftAlone, "it has no pods")]);
-    };
-    if let Some(name) = object.misplaced() {
-        let why = format!(
-            "{ANNOTATION_PREFIX}{name} has to be an annotation of the pod template, not of the {}",
-            object.kind
-        );
-        return (None, vec![line(Verdict::Refused, &why)]);
+    if object.is_service() {
+        return (None, Vec::new());
     }
-    if object.declines() {
-        return (None, vec![line(Verdict::LeftAlone, DECLINED)]);
-    }
-    match plan::plan(&object.value, pod, &object.kind, options) {
-        Ok(plan) => {
+    match judge(&object.value, &object.kind, object.pod.as_ref(), options) {
+        Judgement::Alone(why) => (None, vec![line(Verdict::LeftAlone, why)]),
+        Judgement::Planned(plan) => {
             let mut lines = vec![line(Verdict::Injected, &plan.summary)];
             lines.extend(plan.notes.iter().map(|note| line(Verdict::Note, note)));
-            (Some(plan), lines)
+            (Some(*plan), lines)
         }
-        Err(why) => (None, why.iter().map(|why| line(Verdict::Refused, why)).collect()),
+        Judgement::Refused(why) => (None, why.iter().map(|why| line(Verdict::Refused, why)).collect()),
+    }
+}
+
+/// What is to become of one object.
+enum Judgement {
+    Alone(&'static str),
+    Planned(Box<Plan>),
+    Refused(Vec<String>),
+}
+
+/// Judges an object in which nothing is injected yet; `pod` leads to its pod's metadata and spec.
+fn judge(object: &Value, kind: &str, pod: Option<&Path>, options: &Options) -> Judgement {
+    let Some((path, pod)) = pod.and_then(|path| Some((path, change::at(object, path)?))) else {
+        return Judgement::Alone("it has no pods");
+    };
+    // Beside the pod template, an annotation of ours has no effect.
+    if let (false, Some((name, _))) = (path.is_empty(), ours(object).next()) {
+        let why = format!("{ANNOTATION_PREFIX}{name} has to be an annotation of the pod template, not of the {kind}");
+        return Judgement::Refused(vec![why]);
+    }
+    if asked(pod, options) == Some(false) {
+        return Judgement::Alone(DECLINED);
+    }
+    match plan::plan(object, path, kind, options) {
+        Ok(plan) => Judgement::Planned(Box::new(plan)),
+        Err(why) => Judgement::Refused(why),
     }
 }
 

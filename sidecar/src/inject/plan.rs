@@ -17,7 +17,8 @@ const ADMIN: &str = "0.0.0.0:9900";
 /// Ports that are tried for a listener, until one is free in the pod.
 const PORTS_TRIED: u16 = 100;
 /// What Kubernetes gives a pod to end if it says nothing.
-const DEFAULT_TERMINATION_S: u64 = 30;
+pub(crate) const DEFAULT_TERMINATION_S: u64 = 30;
+pub(crate) const TERMINATION: &str = "terminationGracePeriodSeconds";
 /// Between the longest drain and the kill.
 const TERMINATION_MARGIN_S: u64 = 5;
 /// The shortest grace that a pod's termination may leave the drain.
@@ -42,13 +43,23 @@ pub(crate) struct Moved {
     pub to: u16,
 }
 
+impl Moved {
+    /// What to do about Services that nobody changes.
+    pub(crate) fn advice(&self) -> String {
+        let Self { name, from, to } = self;
+        let by_name =
+            name.as_ref().map_or_else(String::new, |name| format!("; one that targets `{name}` finds it by itself"));
+        format!("one that targets port {from} by number has to target {to}{by_name}")
+    }
+}
+
 /// Plans the injection of the pod whose metadata and spec are at `path` of `root`; or says why there can be none.
 pub(crate) fn plan(root: &Value, path: &Path, kind: &str, options: &Options) -> Result<Plan, Vec<String>> {
     let pod = super::change::at(root, path).unwrap_or(&Value::Null);
     let spec = &pod["spec"];
     refuse(spec).map_err(|why| vec![why])?;
     let wishes = Wishes::read(pod, options)?;
-    if wishes.legacy && matches!(kind, "Job" | "CronJob") {
+    if wishes.legacy && is_of_a_job(kind, pod) {
         let why =
             "a Job does not end as long as a plain sidecar container runs; leave out --legacy and outrigger.dev/legacy";
         return Err(vec![why.to_owned()]);
@@ -78,6 +89,12 @@ pub(crate) fn plan(root: &Value, path: &Path, kind: &str, options: &Options) -> 
     let upstream = wishes.key("upstream").map_or_else(|| format!("port {}", app.port.unwrap_or(0)), str::to_owned);
     let summary = format!("the app `{}` at {upstream} is behind port {listen}", app.name);
     Ok(Plan { changes, summary, notes, moved })
+}
+
+/// Whether the pod is to end by itself. An API server asks about the pods of a Job, too, one by one.
+fn is_of_a_job(kind: &str, pod: &Value) -> bool {
+    let owners = pod["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+    matches!(kind, "Job" | "CronJob") || owners.into_iter().any(|owner| owner["kind"] == "Job")
 }
 
 /// Pods that a sidecar cannot be put into.
@@ -181,9 +198,9 @@ fn termination(
 ) -> Result<Option<(String, String)>, String> {
     let closing = seconds(config.session.close_timeout * 2) + TERMINATION_MARGIN_S;
     let needed = seconds(config.shutdown_grace) + closing;
-    let Some(given) = spec.get("terminationGracePeriodSeconds").filter(|given| !given.is_null()) else {
+    let Some(given) = spec.get(TERMINATION).filter(|given| !given.is_null()) else {
         if needed > DEFAULT_TERMINATION_S {
-            let key = "terminationGracePeriodSeconds".to_owned();
+            let key = TERMINATION.to_owned();
             changes.push(Change::Add { to: spec_path.clone(), key, value: needed.into() });
         }
         return Ok(None);

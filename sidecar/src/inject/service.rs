@@ -37,11 +37,8 @@ pub(crate) fn plan(
         }
     }
     for ((plan, (file, object)), _) in plans.iter().zip(objects).zip(&met).filter(|(_, met)| !**met) {
-        let Some(Moved { name, from, to }) = plan.as_ref().and_then(|plan| plan.moved.as_ref()) else { continue };
-        let by_name =
-            name.as_ref().map_or_else(String::new, |name| format!("; one that targets `{name}` finds it by itself"));
-        let text =
-            format!("no Service here selects it: one that targets port {from} by number has to target {to}{by_name}");
+        let Some(moved) = plan.as_ref().and_then(|plan| plan.moved.as_ref()) else { continue };
+        let text = format!("no Service here selects it: {}", moved.advice());
         lines.push(manifests[*file].line(object, Verdict::Note, text));
     }
     for (number, plan) in planned {

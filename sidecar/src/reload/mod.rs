@@ -100,6 +100,7 @@ pub(crate) fn needs_restart(start: &Config, wanted: &Config) -> Vec<&'static str
         ("access_log_format", start.access_log.format != wanted.access_log.format),
         ("admin", start.admin.as_ref().map(|admin| admin.addr) != wanted.admin.as_ref().map(|admin| admin.addr)),
         ("admin_token_file", token_file(start) != token_file(wanted)),
+        ("otlp", start.otlp != wanted.otlp || start.tracing != wanted.tracing),
     ];
     differ.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
 }

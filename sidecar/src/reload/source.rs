@@ -48,6 +48,11 @@ pub struct Files(BTreeMap<PathBuf, Fingerprint>);
 type Fingerprint = Option<u64>;
 
 impl Files {
+    /// These, with what is in them now.
+    pub(crate) fn of<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Self {
+        Self(paths.into_iter().map(|path| (path.to_path_buf(), fingerprint(&files::read(path)))).collect())
+    }
+
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.0.keys().map(PathBuf::as_path)
     }

@@ -113,7 +113,7 @@ impl Watch {
 }
 
 /// Files may be far away, and other tasks must not wait for them.
-pub(super) async fn off_the_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) async fn off_the_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     spawn_blocking(work).await.expect("reading files does not panic, and nobody aborts it")
 }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use outrigger_shared::choose::Change;
 use outrigger_shared::event::Event;
 use outrigger_shared::relay::Relay;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::{Registry, fmt, reload};
+use tracing_subscriber::{Layer as _, Registry, fmt, reload};
 
 use super::{Notice, Observer};
 use crate::config::{self, LogFormat};
@@ -21,12 +21,14 @@ pub fn init(log: config::Log) -> Level {
     let (filter, level) = reload::Layer::new(LevelFilter::from_level(log.level));
     let registry = Registry::default().with(filter);
     let lines = fmt::layer().with_writer(stderr).with_target(false);
+    // h2 tells of every frame, which is nobody's business here.
+    let ours = filter_fn(|line| line.target().starts_with(env!("CARGO_CRATE_NAME")));
     // Fails only where a subscriber is set already, which is what the caller wants.
     let _ = if json {
-        let lines = lines.json().flatten_event(true).with_current_span(false);
+        let lines = lines.json().flatten_event(true).with_current_span(false).with_filter(ours);
         tracing::subscriber::set_global_default(registry.with(lines))
     } else {
-        tracing::subscriber::set_global_default(registry.with(lines.with_ansi(terminal)))
+        tracing::subscriber::set_global_default(registry.with(lines.with_ansi(terminal).with_filter(ours)))
     };
     Level(level)
 }

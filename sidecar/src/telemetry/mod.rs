@@ -5,6 +5,7 @@ mod access;
 mod log;
 pub mod metrics;
 mod notice;
+pub mod otlp;
 pub mod trace;
 
 use std::sync::Arc;

@@ -65,6 +65,8 @@ pub enum LoadError {
     Authority { path: PathBuf, why: String },
     #[error("ssl_protocols and ssl_ciphers leave nothing to offer: {0}")]
     NothingToOffer(rustls::Error),
+    #[error("{name:?} is no name that a certificate can be checked against")]
+    Name { name: String },
     #[error("{}: {why}", path.display())]
     OutOfDate { path: PathBuf, why: OutOfDate },
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{Case, SLACK, micros};
-use crate::scenario::{Backoff, ClientKind, Jitter};
+use crate::scenario::{ClientKind, Jitter};
 use crate::world::record::Redial;
 
 /// With full jitter a single wait may be nothing at all. That so many in a row are each below this part of what they
@@ -23,11 +23,16 @@ pub(super) fn check(case: &Case) -> Vec<String> {
             case.redials.iter().filter(|redial| case.group(redial.client).0 == index).collect();
         let mut full = Vec::new();
         for redial in of_group {
-            let most = wait(&group.reconnect, redial.waits);
-            let least = match group.reconnect.jitter {
-                Jitter::None => most,
-                Jitter::Equal => most / 2,
-                Jitter::Full => Duration::ZERO,
+            let reconnect = &group.reconnect;
+            let wait = |base, max| wait((base, reconnect.factor, max), redial.waits);
+            let (base, max) = (reconnect.base, reconnect.max);
+            let (shortest, longest) = (wait(base.from, max), wait(base.to, max));
+            let (least, most) = match reconnect.jitter {
+                Jitter::None => (shortest, longest),
+                Jitter::Equal => (shortest / 2, longest),
+                Jitter::Full => (Duration::ZERO, longest),
+                // `max` bounds what was drawn, not that from which it is drawn.
+                Jitter::Half => (wait(base.from, max * 2) / 2, (wait(base.to, max * 2) / 2 * 3).min(max)),
             };
             let waited = Duration::from_micros(redial.waited_us);
             let says = format!("{} came back after {waited:?}", group.name);
@@ -48,11 +53,11 @@ pub(super) fn check(case: &Case) -> Vec<String> {
     found
 }
 
-/// The longest wait after so many before it.
-fn wait(backoff: &Backoff, waits: u32) -> Duration {
-    let grown = (0..waits).try_fold(backoff.base.as_secs_f64(), |wait, _| {
-        let grown = wait * backoff.factor.max(1.0);
-        (grown < backoff.max.as_secs_f64()).then_some(grown)
+/// The wait, before jitter, after so many before it of which `base` was the first.
+fn wait((base, factor, max): (Duration, f64, Duration), waits: u32) -> Duration {
+    let grown = (0..waits).try_fold(base.as_secs_f64(), |wait, _| {
+        let grown = wait * factor.max(1.0);
+        (grown < max.as_secs_f64()).then_some(grown)
     });
-    grown.map_or(backoff.max, Duration::from_secs_f64).min(backoff.max)
+    grown.map_or(max, Duration::from_secs_f64).min(max)
 }

@@ -6,7 +6,7 @@ use clap::builder::{PossibleValue, ValueHint};
 use clap::{Arg, ArgAction, Command, ValueEnum, value_parser};
 use clap_complete::Shell;
 
-use super::{advise, compare, new};
+use super::{advise, compare, export, new};
 use crate::backend::Backend;
 use crate::report::Shard;
 
@@ -97,13 +97,18 @@ pub(super) fn command() -> Command {
                 backend(),
             ]),
         )
-        .subcommand(Command::new("replay").about("Run one seed and tell all that happened").args([
-            file(),
-            seed().required(true),
-            variant(),
-            Arg::new("packets").long("packets").action(ArgAction::SetTrue).help("Tell of every packet too"),
-            backend(),
-        ]))
+        .subcommand(
+            Command::new("replay")
+                .about("Run one seed and tell all that happened")
+                .args([
+                    file(),
+                    seed().required(true),
+                    variant(),
+                    Arg::new("packets").long("packets").action(ArgAction::SetTrue).help("Tell of every packet too"),
+                    backend(),
+                ])
+                .args(export::args()),
+        )
         .subcommand(
             Command::new("shrink").about("Find the fewest faults with which a seed still fails").args([
                 file(),

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use clap::ArgMatches;
 
+use super::export::Exports;
 use super::files::{self, Loaded, Task, replay_command};
 use super::{FAILED, OK, Screen, USAGE, command, jobs, paths, single};
 use crate::backend::Backend;
@@ -19,9 +20,19 @@ const CONTEXT: usize = 3;
 pub(super) fn replay(matches: &ArgMatches, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let Some((loaded, task)) = single(matches, err) else { return USAGE };
     let backend = command::backend_of(matches);
-    let options = Options { backend, packets: matches.get_flag("packets"), ..Options::default() };
-    match world::run(&loaded[0].variants[task.variant].1, task.seed, &options) {
+    let exports = match Exports::new(matches) {
+        Ok(exports) => exports,
+        Err(why) => {
+            let _ = writeln!(err, "error: {why}");
+            return USAGE;
+        }
+    };
+    let packets = matches.get_flag("packets");
+    let options = Options { backend, packets, story: exports.story(), spans: exports.spans(), ..Options::default() };
+    let scenario = &loaded[0].variants[task.variant].1;
+    match world::run(scenario, task.seed, &options) {
         Ok(run) => {
+            let exported = exports.write(scenario, &run);
             let told = run.history.iter().try_for_each(|entry| writeln!(out, "{}", line(entry)));
             let _ = told.and_then(|()| writeln!(out, "digest {:016x} after {:?}", run.digest.total, run.virtual_time));
             let wrong = super::wrong(&run);
@@ -31,7 +42,10 @@ pub(super) fn replay(matches: &ArgMatches, out: &mut dyn Write, err: &mut dyn Wr
             for line in &run.not_judged {
                 let _ = writeln!(out, "not judged: {line}");
             }
-            if wrong.is_empty() { OK } else { FAILED }
+            if let Err(why) = &exported {
+                let _ = writeln!(err, "error: {why}");
+            }
+            if wrong.is_empty() && exported.is_ok() { OK } else { FAILED }
         }
         Err(why) => {
             let _ = writeln!(out, "failed: {why}");

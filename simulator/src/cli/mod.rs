@@ -3,6 +3,7 @@
 mod advise;
 mod command;
 mod compare;
+mod export;
 mod files;
 mod history;
 mod jobs;

@@ -246,9 +246,24 @@ pub(super) static CLIENTS: Section = Section {
             SIDECAR,
             "the only sidecar",
             "\"edge\"",
-            "Where they connect; of a list, the next one after a failure. Needed when there are several sidecars.",
+            "Where they connect; of a list, as `pick` says. Needed when there are several sidecars.",
         )
         .list(),
+        Key::new(
+            "pick",
+            Kind::Choice(&["in-order", "random", "least-connections"]),
+            "in-order",
+            "Which of several targets an attempt goes to. `in-order`: the first, after a failure the next. `random`, \
+             `least-connections`: one that a load balancer in front of them takes for ready.",
+        ),
+        Key::new(
+            "endpoint_lag",
+            times(0, H),
+            "1s",
+            "How long that balancer takes to learn that a sidecar drains, is gone, or is ready again; drawn for each \
+             attempt. `off`: it never learns. While it takes none for ready, it picks from all.",
+        )
+        .words(OFF),
         Key::new("tls", Kind::Switch, "off", "Whether they use TLS: WSS and HTTPS."),
         Key::unset(
             "via",
@@ -314,17 +329,21 @@ pub(super) static RECONNECT: Section = Section {
     name: "reconnect",
     shape: Shape::Nested,
     about: "In `[[clients]]`: after the first failure a client waits `base`, after each further one `factor` times as \
-            long, at most `max`; success starts over.",
+            long, at most `max`; success starts over. socket.io 4 does `{ base = \"1s\", max = \"5s\", jitter = \"half\", \
+            stable_after = \"0s\" }`, and reconnecting-websocket 4 `{ base = \"1s..5s\", factor = 1.3, max = \"10s\", \
+            jitter = \"none\" }`, unless they are told otherwise.",
     keys: &[
-        Key::new("base", time(0, H), "1s", "The first wait."),
+        Key::new("base", times(0, H), "1s", "The first wait; a range is drawn from once for each client."),
         Key::new("factor", Kind::Number { from: 1.0, to: 10.0 }, "2", "From one wait to the next."),
         Key::new("max", time(0, D), "30s", "The longest wait."),
         Key::new(
             "jitter",
-            Kind::Choice(&["none", "equal", "full"]),
+            Kind::Choice(&["none", "equal", "full", "half"]),
             "full",
-            "Of a wait of w: `none` waits w, `equal` from w/2 to w, `full` from 0 to w.",
+            "Of a wait of w: `none` waits w, `equal` from w/2 to w, `full` from 0 to w, `half` from w/2 to 3w/2, and \
+             only then at most `max`.",
         ),
+        Key::new("stable_after", time(0, H), "5s", "A session that lived this long was no failure: `base` comes next."),
     ],
 };
 
@@ -404,7 +423,11 @@ pub(super) static FAULTS: Section = Section {
             .only(&["loss-burst"]),
         Key::required("latency", time(US, M), "\"200ms\"", "On top of that of the link, one way.")
             .only(&["latency-spike"]),
-        Key::required("host", HOST, "\"edge\"", "Whom it hits.").only(HOSTS),
+        Key::required("host", HOST, "\"edge\"", "Whom it hits; of a list, one after the other, each `every` later.")
+            .list()
+            .only(HOSTS),
+        Key::new("every", time(0, D), "0s", "From one host of a list to the next: a rolling deploy with `restart`.")
+            .only(HOSTS),
         Key::required("clients", GROUP, "\"web\"", "Whom it hits.").only(SLOW),
         Key::new("share", Kind::Percent { from: 100, to: ALL }, "100%", "How many of them, drawn; at least one.")
             .only(SLOW),

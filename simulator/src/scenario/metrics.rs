@@ -80,7 +80,7 @@ const fn metric(name: &'static str, unit: Unit, about: &'static str) -> Metric {
 }
 
 /// All metrics, in the order of the reference.
-pub static METRICS: [Metric; 40] = [
+pub static METRICS: [Metric; 46] = [
     metric("requests", Unit::Count, "HTTP requests that clients sent, upgrades included."),
     metric("failed_requests", Unit::Count, "Requests without an answer, or with a status of 400 and above."),
     metric("connections", Unit::Count, "TCP connections that clients opened."),
@@ -97,6 +97,14 @@ pub static METRICS: [Metric; 40] = [
     metric("payload_up", Unit::Bytes, "Payload of messages, or bodies of requests, from clients."),
     metric("payload_down", Unit::Bytes, "Payload of messages, or bodies of answers, to clients."),
     metric("messages_up", Unit::Count, "WebSocket messages that apps received."),
+    metric("messages_sent", Unit::Count, "WebSocket messages that clients sent."),
+    metric(
+        "messages_unacknowledged",
+        Unit::Count,
+        "Those of them whose session ended before their acknowledgement came.",
+    ),
+    metric("messages_lost", Unit::Count, "Those of these that no app has."),
+    metric("acknowledged_lost", Unit::Count, "Messages that were acknowledged and that no app has."),
     metric("messages_down", Unit::Count, "WebSocket messages or events that clients received."),
     metric("updates", Unit::Count, "Updates that were made, each counted once for every client that it was for."),
     metric("updates_delivered", Unit::Count, "Updates that clients got, each counted once per client."),
@@ -117,6 +125,13 @@ pub static METRICS: [Metric; 40] = [
     metric("sessions_open", Unit::Count, "Sessions that are open at the end of the run."),
     metric("reconnects", Unit::Count, "Sessions opened by a client that had one before."),
     metric("reconnect_peak_per_s", Unit::PerSecond, "Most sessions re-opened within one second."),
+    metric("reconnect_peak_5s", Unit::PerSecond, "The same within any five seconds, for each second of them."),
+    metric(
+        "drain_peak",
+        Unit::Ratio,
+        "Of the sessions that one drain ended, the most re-opened within any half of its window, compared with half of \
+         them: 1 is even, 2 is all at once. The greatest of all drains of 20 sessions and more.",
+    ),
     metric(
         "time_to_recover_p50",
         Unit::Time,

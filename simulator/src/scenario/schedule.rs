@@ -18,11 +18,12 @@ const SLOW_BYTES: (u64, u64) = (0, 10_240);
 /// The faults of a run, sorted by time, those of one time by label.
 ///
 /// Every fault draws from a stream of its own, named after its label: taking one away, or adding one, leaves all others
-/// as they are.
+/// as they are. The hosts of one list share what was drawn.
 pub fn schedule(scenario: &Scenario, seed: u64) -> Vec<PlannedFault> {
     let plan = |fault: &Fault| {
-        let mut stream = stream(seed, &fault.label);
-        planned(scenario, &mut stream, &fault.label, (fault.at, fault.lasts), fault.kind.clone())
+        let mut stream = stream(seed, &fault.drawn_as);
+        let at = whole_ms(fault.later) + draw(&mut stream, fault.at);
+        planned(scenario, &mut stream, &fault.label, (at, fault.lasts), fault.kind.clone())
     };
     let mut faults: Vec<PlannedFault> = scenario.faults.iter().map(plan).collect();
     if let Some(random) = &scenario.random_faults {
@@ -36,17 +37,17 @@ fn random_fault(scenario: &Scenario, random: &RandomFaults, seed: u64, i: u32) -
     let label = format!("random/{i}");
     let mut stream = stream(seed, &label);
     let kind = random_kind(scenario, *stream.pick(&random.kinds), &mut stream);
-    planned(scenario, &mut stream, &label, (random.at, random.lasts), kind)
+    let at = draw(&mut stream, random.at);
+    planned(scenario, &mut stream, &label, (at, random.lasts), kind)
 }
 
 fn planned(
     scenario: &Scenario,
     stream: &mut Stream,
     label: &str,
-    (at, lasts): (TimeRange, TimeRange),
+    (at, lasts): (Duration, TimeRange),
     kind: FaultKind,
 ) -> PlannedFault {
-    let at = draw(stream, at);
     let lasts = draw(stream, lasts).min(whole_ms(scenario.duration.saturating_sub(at)));
     PlannedFault { label: label.to_owned(), at, lasts, kind }
 }

@@ -1,8 +1,7 @@
 //! The clients of a scenario, each with its own stream of randomness.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -13,9 +12,10 @@ use tokio::select;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
+use super::hosts::micros;
 use super::ledger::ClientFacts;
 use super::machines::Ground;
-use super::seam::ClientNet;
+use super::seam::{ClientNet, Targets};
 use super::story::Who;
 use super::tamper::Tamper;
 use crate::actors::{
@@ -27,8 +27,6 @@ use crate::crypto;
 use crate::rng::Stream;
 use crate::scenario::{self, ClientGroup, ClientKind, GroupId, Scenario, SizeRange};
 
-/// A session that lived this long was no failure.
-const STABLE_AFTER: Duration = Duration::from_secs(5);
 /// Of 10,000 clients.
 const ALL_LISTEN: u16 = 10_000;
 const PADDING: HeaderName = HeaderName::from_static("x-padding");
@@ -61,13 +59,13 @@ pub(super) fn facts(scenario: &Scenario) -> Vec<ClientFacts> {
             ClientKind::Sse(sse) => (true, sse.resume),
             ClientKind::Poller(_) | ClientKind::LongPoller(_) => (false, true),
         };
-        let name = group.name.clone();
+        let (name, stable_after) = (group.name.clone(), group.reconnect.stable_after);
         (0..group.count).map(move |n| ClientFacts {
             group: index,
             name: format!("{name}/{n}"),
             keeps_sessions,
             resumes,
-            stable_after: STABLE_AFTER,
+            stable_after,
         })
     };
     scenario.clients.iter().enumerate().flat_map(of_group).collect()
@@ -105,8 +103,16 @@ pub(super) fn start(ground: &Ground, scenario: &Scenario) -> Clients {
             let spread = u64::try_from(group.start_spread.as_micros()).unwrap_or(u64::MAX - 1);
             let starts_in = Duration::from_micros(stream.between(0, spread));
             let rate = group.reads.map_or_else(ReadRate::unlimited, ReadRate::bytes_per_second);
-            let net =
-                ClientNet { net: net.clone(), client: id, targets: targets.clone(), ledger: ground.ledger.clone() };
+            let own = |what: &str| Stream::new(ground.seed, &format!("{what} {}/{n}", group.name));
+            let net = ClientNet {
+                net: net.clone(),
+                client: id,
+                targets: targets.clone(),
+                picks: Arc::new(Mutex::new(own("picks"))),
+                balancer: ground.balancer.clone(),
+                ledger: ground.ledger.clone(),
+            };
+            let backoff = backoff(&group.reconnect, &mut own("back-off"));
             let actor = Actor {
                 net,
                 id,
@@ -115,7 +121,7 @@ pub(super) fn start(ground: &Ground, scenario: &Scenario) -> Clients {
                 observer: ground.ledger.clone(),
             };
             let settings = settings(scenario, GroupId(index), tls.clone());
-            clients.spawn(ground, actor, settings, group, rate.clone(), starts_in);
+            clients.spawn(ground, actor, settings, (group.kind.clone(), backoff), rate.clone(), starts_in);
             rates.push(rate);
             id += 1;
         }
@@ -130,14 +136,13 @@ impl Clients {
         ground: &Ground,
         actor: Actor<ClientNet>,
         mut settings: ClientSettings,
-        group: &ClientGroup,
+        (kind, backoff): (ClientKind, Backoff),
         read_rate: ReadRate,
         starts_in: Duration,
     ) {
         self.running.fetch_add(1, Ordering::AcqRel);
         let (running, gone, stop) = (Arc::clone(&self.running), Arc::clone(&self.gone), self.stop.clone());
-        let (kind, backoff, feed) = (group.kind.clone(), backoff(&group.reconnect), ground.feed.clone());
-        let tamper = ground.ledger.tamper();
+        let (feed, tamper) = (ground.feed.clone(), ground.ledger.tamper());
         actor.net.clone().spawn(async move {
             select! {
                 biased;
@@ -200,7 +205,7 @@ async fn live(
 }
 
 /// Where each of the group's targets listens for clients of its kind.
-fn targets(ground: &Ground, scenario: &Scenario, group: &ClientGroup) -> Arc<[SocketAddr]> {
+fn targets(ground: &Ground, scenario: &Scenario, group: &ClientGroup) -> Arc<Targets> {
     let wanted = if group.tls { Scheme::Https } else { Scheme::Http };
     let address = |id: &scenario::SidecarId| {
         let sidecar = &scenario.sidecars[id.0];
@@ -208,7 +213,9 @@ fn targets(ground: &Ground, scenario: &Scenario, group: &ClientGroup) -> Arc<[So
         let port = listener.expect("a scenario's targets have listeners that fit").addr.port();
         ground.world.host(&sidecar.name).addr(port)
     };
-    group.targets.iter().map(address).collect()
+    let addrs = group.targets.iter().map(address).collect();
+    let sidecars = group.targets.iter().map(|id| id.0).collect();
+    Arc::new(Targets { sidecars, addrs, pick: group.pick, endpoint_lag: group.endpoint_lag })
 }
 
 fn settings(scenario: &Scenario, id: GroupId, tls: Option<ClientTls>) -> ClientSettings {
@@ -242,13 +249,17 @@ fn tls(net: &HostNet) -> ClientTls {
     ClientTls { config, name: ServerName::try_from(crypto::SERVER_NAME).expect("it is a name") }
 }
 
-fn backoff(backoff: &scenario::Backoff) -> Backoff {
+/// A client's own back-off; its first wait is drawn for good.
+fn backoff(backoff: &scenario::Backoff, stream: &mut Stream) -> Backoff {
     let jitter = match backoff.jitter {
         scenario::Jitter::None => Jitter::None,
         scenario::Jitter::Equal => Jitter::Equal,
         scenario::Jitter::Full => Jitter::Full,
+        scenario::Jitter::Half => Jitter::Half,
     };
-    Backoff { base: backoff.base, factor: backoff.factor, max: backoff.max, jitter, stable_after: STABLE_AFTER }
+    let base = Duration::from_micros(stream.between(micros(backoff.base.from), micros(backoff.base.to)));
+    let scenario::Backoff { factor, max, stable_after, .. } = *backoff;
+    Backoff { base, factor, max, jitter, stable_after }
 }
 
 /// Clients send messages of one size: the middle of the range.

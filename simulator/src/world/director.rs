@@ -101,7 +101,7 @@ impl Stage<'_> {
             }
             FaultKind::Kill { host } => self.machine(turn, host, Machine::kill),
             FaultKind::PowerLoss { host } => self.machine(turn, host, Machine::crash),
-            FaultKind::Restart { host } => self.machine(turn, host, |machine, _| machine.stop()),
+            FaultKind::Restart { host } => self.machine(turn, host, |machine, ground| machine.stop(ground)),
             FaultKind::SlowReader { group, .. } => self.reading(group),
             FaultKind::AppStall { app } => {
                 let machine = self.machines.iter().find(|machine| machine.host == Host::App(app));

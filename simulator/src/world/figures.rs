@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use outrigger::config::Config;
 use outrigger_shared::close::{Cause, Initiator};
 
 use super::clients::middle;
+use super::hosts::micros;
 use super::ledger::Evidence;
 use super::record::{ClientSession, SidecarSession};
 use super::staleness::histogram;
@@ -17,6 +20,12 @@ use crate::scenario::{ClientKind, Metrics, Scenario};
 use crate::wan::Traffic;
 
 const SECOND_US: u64 = 1_000_000;
+/// Of `reconnect_peak_5s`.
+const PEAK_SECONDS: u64 = 5;
+/// Of `drain_peak`: a part of the window that is long enough for a rate, whatever the clients' own back-off draws.
+const PARTS_OF_WINDOW: u64 = 2;
+/// With fewer sessions the greatest part of them is a matter of chance.
+const MIN_DRAINED: u64 = 20;
 const SWITCHING_PROTOCOLS: u16 = 101;
 const FIRST_FAILURE: u16 = 400;
 
@@ -70,6 +79,12 @@ impl<'a> Joined<'a> {
         of_addr.iter().rev().find(|found| found.opened_us <= session.opened_us).copied()
     }
 
+    /// The process of a sidecar whose drain ended a session, if one did.
+    fn drained_by(&self, session: &ClientSession) -> Option<(usize, u32)> {
+        let sidecar = self.sidecar_session(session)?;
+        (sidecar.ended()?.end.cause == Cause::Drain).then_some((sidecar.sidecar, sidecar.process))
+    }
+
     /// When a session was lost, if it was and neither end wanted it.
     fn lost_us(&self, session: &ClientSession) -> Option<u64> {
         let end = session.closed.map_or(u64::MAX, |closed| closed.at_us);
@@ -88,6 +103,38 @@ impl<'a> Joined<'a> {
     }
 }
 
+/// What the drain of one process of a sidecar did to a group.
+#[derive(Default)]
+struct Drained {
+    /// Sessions that it ended.
+    ended: u64,
+    /// When their clients were back.
+    reopened_us: Vec<u64>,
+}
+
+/// By sidecar and process.
+type Drains = BTreeMap<(usize, u32), Drained>;
+
+/// Over how long a sidecar that is told to stop spreads its Closes, if it does.
+fn drain_window(config: &Config) -> Option<Duration> {
+    let window = config.drain.window?.min(config.shutdown_grace.saturating_sub(config.drain.quiet));
+    (!window.is_zero()).then_some(window)
+}
+
+/// The most of these moments that lie within any span of so long.
+fn most_within(at_us: &mut [u64], span_us: u64) -> u64 {
+    at_us.sort_unstable();
+    let mut first = 0;
+    let mut most = 0;
+    for (last, now) in at_us.iter().enumerate() {
+        while now - at_us[first] >= span_us.max(1) {
+            first += 1;
+        }
+        most = most.max(last + 1 - first);
+    }
+    most as u64
+}
+
 /// One group's figures in the making.
 struct Sheet<'a> {
     scenario: &'a Scenario,
@@ -99,9 +146,13 @@ struct Sheet<'a> {
 }
 
 impl Sheet<'_> {
-    #[expect(clippy::cast_precision_loss, reason = "figures above 2^53 are beyond any run")]
     fn put(&mut self, metric: &str, value: u64) {
-        self.metrics.insert((self.name.to_owned(), metric.to_owned()), value as f64);
+        self.put_ratio(metric, (value, 1));
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "figures above 2^53 are beyond any run")]
+    fn put_ratio(&mut self, metric: &str, (part, whole): (u64, u64)) {
+        self.metrics.insert((self.name.to_owned(), metric.to_owned()), part as f64 / whole as f64);
     }
 
     /// What the clients themselves counted.
@@ -118,6 +169,10 @@ impl Sheet<'_> {
         self.put("failed_connects", connect_failures + upgrades.saturating_sub(handshakes));
         self.put("tls_handshakes", figures.tls_handshakes);
         self.put("handshakes", handshakes);
+        self.put("messages_sent", figures.messages_sent);
+        self.put("messages_unacknowledged", figures.acks_missing);
+        self.put("messages_lost", figures.messages_unarrived);
+        self.put("acknowledged_lost", figures.messages_lost);
         self.put("updates_delivered", figures.updates_received);
         self.put("updates_lost", figures.updates_lost + figures.updates_outstanding);
         self.put("updates_duplicated", figures.updates_duplicated);
@@ -187,21 +242,27 @@ impl Sheet<'_> {
         let open = sessions.iter().filter(|session| session.closed.is_none()).count();
         let mut lost = 0;
         let mut recover = histogram();
-        let mut reopened: BTreeMap<u64, u64> = BTreeMap::new();
+        let (mut reopened, mut drains) = (Vec::new(), Drains::new());
         let mut before: BTreeMap<u32, &ClientSession> = BTreeMap::new();
         for session in &sessions {
             if let Some(last) = before.insert(session.client, session) {
-                *reopened.entry(session.opened_us / SECOND_US).or_default() += 1;
+                reopened.push(session.opened_us);
+                if let Some(by) = self.record.drained_by(last) {
+                    drains.entry(by).or_default().reopened_us.push(session.opened_us);
+                }
                 if let Some(lost_us) = self.record.lost_us(last) {
                     recover.saturating_record(session.opened_us.saturating_sub(lost_us));
                 }
             }
             lost += u64::from(self.record.lost_us(session).is_some());
+            if let Some(by) = self.record.drained_by(session) {
+                drains.entry(by).or_default().ended += 1;
+            }
         }
         self.put("sessions_lost", lost);
         self.put("sessions_open", open as u64);
         self.put("close_1006", without_close as u64);
-        self.put("reconnect_peak_per_s", reopened.values().max().copied().unwrap_or(0));
+        self.reconnects(reopened, drains);
         self.percentiles("time_to_recover", &recover);
         self.upstreams();
         let mut causes: BTreeMap<&str, u64> = CAUSES.iter().map(|cause| (*cause, 0)).collect();
@@ -214,6 +275,27 @@ impl Sheet<'_> {
         }
         for (cause, count) in causes {
             self.put(&format!("ended_by_cause.{cause}"), count);
+        }
+    }
+
+    /// At which rate clients came back.
+    fn reconnects(&mut self, mut reopened: Vec<u64>, drains: Drains) {
+        let mut by_second: BTreeMap<u64, u64> = BTreeMap::new();
+        for at_us in &reopened {
+            *by_second.entry(at_us / SECOND_US).or_default() += 1;
+        }
+        self.put("reconnect_peak_per_s", by_second.values().max().copied().unwrap_or(0));
+        self.put_ratio("reconnect_peak_5s", (most_within(&mut reopened, PEAK_SECONDS * SECOND_US), PEAK_SECONDS));
+        let sidecars = &self.scenario.sidecars;
+        let peak = |((sidecar, _), mut drain): ((usize, u32), Drained)| {
+            let window = drain_window(&sidecars[sidecar].config).filter(|_| drain.ended >= MIN_DRAINED)?;
+            let most = most_within(&mut drain.reopened_us, micros(window) / PARTS_OF_WINDOW);
+            Some((PARTS_OF_WINDOW * most, drain.ended))
+        };
+        // The greater of two fractions is the one with the greater product.
+        let peak = drains.into_iter().filter_map(peak).max_by(|(a, b), (c, d)| (a * d).cmp(&(c * b)));
+        if let Some(peak) = peak {
+            self.put_ratio("drain_peak", peak);
         }
     }
 
@@ -244,5 +326,35 @@ impl Sheet<'_> {
             self.put(&format!("{name}_p99"), samples.value_at_quantile(0.99));
             self.put(&format!("{name}_max"), samples.max());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_may_lie_anywhere_and_does_not_reach_its_own_end() {
+        assert_eq!(most_within(&mut [], 5), 0);
+        assert_eq!(most_within(&mut [9, 0, 5], 5), 2);
+        assert_eq!(most_within(&mut [9, 0, 5], 6), 2);
+        assert_eq!(most_within(&mut [0, 5, 9], 10), 3);
+        assert_eq!(most_within(&mut [7, 7, 7, 8], 0), 3);
+    }
+
+    #[test]
+    fn a_window_gives_way_to_the_grace() {
+        let window = |keys: &str| {
+            let text = format!(
+                "name = 'x'\n[[apps]]\nname = 'feed'\n[[clients]]\nname = 'web'\nkind = 'push'\n[[sidecars]]\nname = 'edge'\n\
+                 config = {{ {keys} }}\n"
+            );
+            let (scenario, _) = crate::scenario::parse("x.toml", &text).unwrap();
+            drain_window(&scenario.sidecars[0].config)
+        };
+        let secs = |secs| Some(Duration::from_secs(secs));
+        assert_eq!(window("drain_window = '12s'"), secs(12));
+        assert_eq!(window("drain_window = '30s', drain_quiet = '2s', shutdown_grace = '10s'"), secs(8));
+        assert_eq!([window("drain_window = 'off'"), window("drain_window = '0s'")], [None, None]);
     }
 }

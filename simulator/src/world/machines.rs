@@ -9,11 +9,14 @@ use std::time::Duration;
 use outrigger::lifecycle::Lifecycle;
 use outrigger::net::Net;
 use outrigger::server::{Server, Surroundings};
+use outrigger::telemetry::trace::Tracer;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::sleep;
 
+use super::balancer::Balancer;
 use super::clients::padding;
 use super::ledger::{Ledger, SidecarEar};
+use super::spans::SpanStore;
 use super::tap::Tapped;
 use crate::actors::{Actor, App, AppControl, AppOptions, Clock, Feed, Rng, Stop, WritePattern};
 use crate::backend::HostNet;
@@ -34,8 +37,11 @@ pub(super) struct Ground {
     pub(super) clock: Clock,
     pub(super) feed: Feed,
     pub(super) ledger: Arc<Ledger>,
+    pub(super) balancer: Arc<Balancer>,
     /// Rung when a process has ended by itself.
     pub(super) ended: Arc<Notify>,
+    /// If spans are kept.
+    pub(super) spans: Option<Arc<SpanStore>>,
 }
 
 /// A host with at most one process.
@@ -82,6 +88,7 @@ impl Machine {
             };
             self.process = Some(process);
             self.started += 1;
+            self.is_ready(ground, true);
         }
     }
 
@@ -103,9 +110,10 @@ impl Machine {
     }
 
     /// SIGTERM.
-    pub(super) fn stop(&self) {
+    pub(super) fn stop(&self, ground: &Ground) {
         if let Some(process) = &self.process {
             process.stop.stop();
+            self.is_ready(ground, false);
         }
     }
 
@@ -114,6 +122,7 @@ impl Machine {
         if self.process.take().is_some() {
             ground.world.kill(&self.name);
             self.sessions_are_gone(ground);
+            self.is_ready(ground, false);
         }
     }
 
@@ -121,6 +130,14 @@ impl Machine {
         self.process = None;
         ground.world.crash(&self.name);
         self.sessions_are_gone(ground);
+        self.is_ready(ground, false);
+    }
+
+    /// What a balancer will know of it: as its `/ready` says it, or its silence.
+    fn is_ready(&self, ground: &Ground, ready: bool) {
+        if let Host::Sidecar(id) = self.host {
+            ground.balancer.is_ready(id.0, ready);
+        }
     }
 
     /// Connections and sessions of a running sidecar.
@@ -177,12 +194,18 @@ async fn start_app(ground: &Ground, net: HostNet, process: u32, id: usize, app: 
 async fn start_sidecar(ground: &Ground, net: HostNet, process: u32, id: usize, sidecar: &scenario::Sidecar) -> Process {
     let crypto = crypto::crypto(&net, net.index());
     let ear = SidecarEar { ledger: ground.ledger.clone(), name: sidecar.name.as_str().into(), sidecar: id, process };
+    // Its ids are of a stream of their own: whether they are drawn changes nothing else.
+    let tracer = ground.spans.as_ref().map(|store| {
+        let seed = Stream::new(ground.seed, &format!("spans {}/{process}", sidecar.name)).next_u64();
+        let clock = net.clone();
+        Tracer::aside(sidecar.config.tracing, seed, move || clock.wall_clock(), store.of(id, process))
+    });
     let surroundings = Surroundings {
         tls: sidecar.config.tls.is_some().then(|| crypto::server_side(&crypto)),
         crypto,
         max_connections: MAX_CONNECTIONS,
         observer: Arc::new(ear),
-        tracer: None,
+        tracer,
     };
     let mut config = sidecar.config.clone();
     let tamper = ground.ledger.tamper();

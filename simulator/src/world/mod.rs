@@ -3,6 +3,7 @@
 //! A run has four phases: the scenario's `duration`, in which updates are made and faults happen; then, with all
 //! faults over, up to `heal` until everything has converged; then figures are taken; then all stop in good order.
 
+mod balancer;
 mod clients;
 mod director;
 mod figures;
@@ -12,6 +13,7 @@ mod ledger;
 mod machines;
 pub mod record;
 mod seam;
+pub mod spans;
 mod staleness;
 pub mod story;
 pub mod tamper;
@@ -26,10 +28,12 @@ use std::time::Duration;
 use outrigger::net::Net;
 use tokio::time::{Instant, sleep, timeout};
 
+use self::balancer::Balancer;
 use self::director::Stage;
 use self::hosts::{Base, micros};
 use self::ledger::{Evidence, Ledger};
 use self::machines::{Ground, Machine};
+use self::spans::{SpanStore, Spans};
 use self::story::{Heard, Story};
 use self::tamper::Tamper;
 use self::weather::Weather;
@@ -62,6 +66,8 @@ pub struct Options {
     pub packets: bool,
     /// Keep what was heard when, for [`Run::story`]. The run itself stays as it is, and so does its digest.
     pub story: bool,
+    /// Keep what sidecars record for traces, for [`Run::spans`]. This leaves the run as it is, too.
+    pub spans: bool,
     /// These faults instead of those that the scenario plans for the seed.
     pub faults: Option<Vec<PlannedFault>>,
 }
@@ -83,8 +89,12 @@ pub struct Run {
     pub virtual_time: Duration,
     /// Virtual time until the figures were taken: the scenario's duration, and until all had healed.
     pub measured: Duration,
+    /// The wall clock at the start of the run, of hosts whose clock is right: since 1970.
+    pub epoch: Duration,
     /// If it was asked for.
     pub story: Option<Story>,
+    /// If they were asked for.
+    pub spans: Option<Spans>,
 }
 
 impl Run {
@@ -108,8 +118,9 @@ pub fn run_with(
     let faults = options.faults.clone().unwrap_or_else(|| schedule(scenario, seed));
     let mut wanted = hosts::options(scenario, &faults, seed);
     wanted.trace = options.packets;
-    let base = Base::new(&wanted);
-    let (stage_scenario, stage_faults, keep) = (scenario.clone(), faults.clone(), options.story);
+    let (base, epoch) = (Base::new(&wanted), wanted.epoch);
+    let (stage_scenario, stage_faults) = (scenario.clone(), faults.clone());
+    let keep = Keep { story: options.story, spans: options.spans };
     let outcome = backend::run(options.backend, wanted, move |network| async move {
         play(network, (&stage_scenario, &stage_faults), base, seed, tamper, keep).await
     })?;
@@ -151,8 +162,17 @@ pub fn run_with(
         stats: outcome.stats,
         virtual_time: outcome.virtual_time,
         measured: Duration::from_micros(end.evidence.at_us),
+        epoch,
         story,
+        spans: end.spans,
     })
+}
+
+/// What is kept besides the record.
+#[derive(Debug, Clone, Copy)]
+struct Keep {
+    story: bool,
+    spans: bool,
 }
 
 /// What the play hands to those who judge it.
@@ -169,6 +189,7 @@ struct End {
     /// What lived on where nothing should.
     left_over: Vec<String>,
     heard: Option<Heard>,
+    spans: Option<Spans>,
 }
 
 async fn play(
@@ -177,7 +198,7 @@ async fn play(
     base: Base,
     seed: u64,
     tamper: Option<Arc<dyn Tamper>>,
-    keep: bool,
+    keep: Keep,
 ) -> End {
     let began = Instant::now();
     let clock = world.clock();
@@ -187,12 +208,23 @@ async fn play(
     let history = scenario.apps.iter().map(|app| app.history).min().expect("a scenario has apps");
     let heard = (audience.clone(), u64::from(history));
     let ledger = Arc::new(Ledger::new(world, clock, facts, &groups, heard, tamper));
-    if keep {
+    if keep.story {
         ledger.keep();
     }
+    let spans = keep.spans.then(SpanStore::new);
     let observer: Arc<dyn Observer> = ledger.clone();
     let feed = Feed::new(0, clock, observer, audience);
-    let ground = Ground { world, seed, clock, feed: feed.clone(), ledger, ended: Arc::default() };
+    let balancer = Arc::new(Balancer::new(clock, scenario));
+    let ground = Ground {
+        world,
+        seed,
+        clock,
+        feed: feed.clone(),
+        ledger,
+        balancer,
+        ended: Arc::default(),
+        spans: spans.clone(),
+    };
     let apps = (0..scenario.apps.len()).map(|id| Host::App(AppId(id)));
     let sidecars = (0..scenario.sidecars.len()).map(|id| Host::Sidecar(SidecarId(id)));
     let machines = apps.chain(sidecars).map(|host| Machine::new(scenario, host)).collect();
@@ -217,7 +249,8 @@ async fn play(
     world.log("", "all stop");
     let left_over = stop(&mut stage).await;
     let (last, heard) = (stage.ground.ledger.evidence(), stage.ground.ledger.heard());
-    End { evidence, traffic, cuts, stopping_us, last, unconverged, left_over, heard }
+    let spans = spans.map(|store| store.take());
+    End { evidence, traffic, cuts, stopping_us, last, unconverged, left_over, heard, spans }
 }
 
 /// Waits until everything has converged; says what has not in time.
@@ -245,7 +278,7 @@ async fn stop(stage: &mut Stage<'_>) -> Vec<String> {
     }
     for machine in stage.machines.iter_mut().rev() {
         let Host::Sidecar(id) = machine.host else { continue };
-        machine.stop();
+        machine.stop(&stage.ground);
         let patience = stage.scenario.sidecars[id.0].config.shutdown_grace + MACHINES_STOP;
         let deadline = Instant::now() + patience;
         while !machine.has_ended() && Instant::now() < deadline {

@@ -1,26 +1,43 @@
-//! The network as one client has it: it dials the sidecar whose turn it is, and its connections are on record.
+//! The network as one client has it: it dials the sidecar whose turn it is, or that a balancer picks, and its connections
+//! are on record.
 
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 
 use outrigger::net::{Endpoint, Listener, Net};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::balancer::Balancer;
 use super::ledger::Ledger;
 use crate::backend::{HostNet, HostStream};
+use crate::rng::Stream;
+use crate::scenario::{Pick, TimeRange};
 
-/// A client's [`Net`]. It resolves any name to the one sidecar whose turn it is; the turn passes with each failure.
+/// A client's [`Net`]. It resolves any name to one sidecar: the one whose turn it is, which passes with each failure, or
+/// the one that the balancer picks.
 #[derive(Clone)]
 pub(super) struct ClientNet {
     pub(super) net: HostNet,
     pub(super) client: u32,
-    /// In the order in which they are tried; never empty.
-    pub(super) targets: Arc<[SocketAddr]>,
+    pub(super) targets: Arc<Targets>,
+    /// What this client's picks are drawn from.
+    pub(super) picks: Arc<Mutex<Stream>>,
+    pub(super) balancer: Arc<Balancer>,
     pub(super) ledger: Arc<Ledger>,
+}
+
+/// Where a group's clients connect, and how it is picked.
+pub(super) struct Targets {
+    /// The numbers of the sidecars; never empty.
+    pub(super) sidecars: Vec<usize>,
+    /// Where each of them listens for clients of this kind.
+    pub(super) addrs: Vec<SocketAddr>,
+    pub(super) pick: Pick,
+    pub(super) endpoint_lag: Option<TimeRange>,
 }
 
 impl Net for ClientNet {
@@ -34,13 +51,25 @@ impl Net for ClientNet {
     async fn connect(&self, to: &Endpoint) -> io::Result<Recorded> {
         let stream = self.net.connect(to).await?;
         let connection = self.ledger.connected(self.client, stream.local_addr());
-        Ok(Recorded { stream, connection, ledger: Arc::clone(&self.ledger) })
+        let at = |addr: &SocketAddr| *to == Endpoint::Tcp(*addr);
+        let place = self.targets.addrs.iter().position(at).expect("every name resolves to a target");
+        let sidecar = self.targets.sidecars[place];
+        self.balancer.opened(sidecar);
+        let (balancer, ledger) = (Arc::clone(&self.balancer), Arc::clone(&self.ledger));
+        Ok(Recorded { stream, connection, sidecar, balancer, ledger })
     }
 
     async fn resolve(&self, _: &str, _: u16) -> io::Result<Vec<SocketAddr>> {
         // Names are looked up once for each attempt to connect.
         self.ledger.dials(self.client);
-        Ok(vec![self.targets[self.ledger.turn(self.client) % self.targets.len()]])
+        let Targets { sidecars, addrs, pick, endpoint_lag } = &*self.targets;
+        let place = if *pick == Pick::InOrder {
+            self.ledger.turn(self.client) % addrs.len()
+        } else {
+            let mut picks = self.picks.lock().unwrap_or_else(PoisonError::into_inner);
+            self.balancer.choose(sidecars, *pick, *endpoint_lag, &mut picks)
+        };
+        Ok(vec![addrs[place]])
     }
 
     fn spawn<F: Future<Output = ()> + Send + 'static>(&self, task: F) {
@@ -75,12 +104,15 @@ impl Listener for Never {
 pub(super) struct Recorded {
     stream: HostStream,
     connection: usize,
+    sidecar: usize,
+    balancer: Arc<Balancer>,
     ledger: Arc<Ledger>,
 }
 
 impl Drop for Recorded {
     fn drop(&mut self) {
         self.ledger.disconnected(self.connection);
+        self.balancer.closed(self.sidecar);
     }
 }
 

@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use outrigger_tests::app::response;
 use outrigger_tests::http::get;
 use outrigger_tests::sidecar::NAME;
-use outrigger_tests::{Authority, Identity, PATIENCE, Scratch, Wire};
+use outrigger_tests::{App, Authority, Identity, PATIENCE, Scratch, Wire};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::link::{Door, tls_client};
@@ -23,6 +24,8 @@ const MAX_SESSIONS: u32 = 8000;
 const QUIET: [&str; 6] = ["--log-level", "warn", "--access-log", "off", "--admin", "off"];
 /// How often metrics are asked for, which is ten times as often as usual.
 const SCRAPE_EVERY: Duration = Duration::from_secs(1);
+/// The share of messages that get a trace.
+const TRACED: &str = "1%";
 /// nginx's buffer for each direction, equal to the other proxies' for streams: HAProxy's default is 16 KiB.
 const NGINX_BUFFER: &str = "16k";
 
@@ -30,7 +33,7 @@ const NGINX_BUFFER: &str = "16k";
 pub(crate) enum Kind {
     /// Outrigger with everything off that tells of it.
     Frames,
-    /// Outrigger with a line for each session and request, and metrics that are scraped.
+    /// Outrigger with a line for each session and request, metrics that are scraped, and both metrics and traces exported.
     Observed,
     /// Outrigger with `inspect = "off"`.
     Blind,
@@ -99,9 +102,14 @@ impl Site {
             Kind::Haproxy => self.haproxy(&scratch, ws, wss),
         };
         let admin = (kind == Kind::Observed).then(free_addr);
+        // It takes whatever it is sent, and says so with as little as there is to say.
+        let receiver = (kind == Kind::Observed).then(|| App::http(|_, _| response(200, &[], "")));
         match (kind, admin) {
             (_, Some(admin)) => {
                 command.args(["--log-level", "info", "--access-log", "all", "--admin", &admin.to_string()]);
+                let receiver = receiver.as_ref().expect("there is one where there is an admin API");
+                command.args(["--otlp-endpoint", &format!("http://{}", receiver.addr())]);
+                command.args(["--trace-messages", TRACED]);
             }
             (Kind::Blind, None) => {
                 command.args(QUIET).args(["--inspect", "off"]);
@@ -118,7 +126,16 @@ impl Site {
         let child = command.stdin(Stdio::null()).stdout(stdout).stderr(log).spawn();
         let child = child.unwrap_or_else(|e| panic!("cannot start {}: {e}", kind.name()));
         let (ws, wss) = (Door { addr: ws, tls: None }, Door { addr: wss, tls: Some(wss_tls) });
-        let mut proxy = Proxy { child, pids: Vec::new(), ws, wss, start_up: Duration::ZERO, scratch, scraper: None };
+        let mut proxy = Proxy {
+            child,
+            pids: Vec::new(),
+            ws,
+            wss,
+            start_up: Duration::ZERO,
+            scratch,
+            scraper: None,
+            _receiver: receiver,
+        };
         proxy.await_session(&proxy.ws, started);
         proxy.start_up = started.elapsed().saturating_sub(prepared);
         proxy.await_session(&proxy.wss, started);
@@ -195,6 +212,7 @@ pub(crate) struct Proxy {
     pub(crate) start_up: Duration,
     scratch: Scratch,
     scraper: Option<Scraper>,
+    _receiver: Option<App>,
 }
 
 /// Asks for metrics as Prometheus does, over one connection, until it is dropped.
@@ -263,7 +281,7 @@ impl Drop for Proxy {
 fn command_of(path: &std::path::Path) -> Command {
     let mut clean = Command::new(path);
     for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(|name| name.starts_with("OUTRIGGER_")) {
+        if name.to_str().is_some_and(|name| name.starts_with("OUTRIGGER_") || name.starts_with("OTEL_")) {
             clean.env_remove(name);
         }
     }

@@ -100,15 +100,16 @@ impl Host {
         must(&mut self.command("podman", args))
     }
 
-    /// Waits until the sidecar in this container says that it is ready.
+    /// Waits until the sidecar in this container says that it is ready, and gives that line.
     #[track_caller]
-    pub(crate) fn wait_ready(&self, container: &str) {
+    pub(crate) fn wait_ready(&self, container: &str) -> Value {
         let log = Tool::start(self.command("sh", &["-c", "exec podman logs --follow \"$0\" 2>&1", container]));
         loop {
             // Between its lines are those of podman itself.
             let line = log.line();
-            if serde_json::from_str::<Value>(&line).is_ok_and(|line| line["message"] == "ready") {
-                return;
+            match serde_json::from_str::<Value>(&line) {
+                Ok(line) if line["message"] == "ready" => return line,
+                _ => {}
             }
         }
     }
@@ -198,8 +199,11 @@ impl Drop for Host {
     }
 }
 
-/// The archive that `deploy/image/build --debug` has made; the executable is beside it.
+/// The archive that `deploy/image/build --debug` has made, or the one that `OUTRIGGER_IMAGE` names; the executable is beside it.
 pub(crate) fn built() -> Option<PathBuf> {
+    if let Some(image) = std::env::var_os("OUTRIGGER_IMAGE") {
+        return Some(image.into());
+    }
     let target = Path::new(env!("CARGO_BIN_EXE_echo")).ancestors().nth(2).expect("target/<profile>/echo");
     let image = target.join("image/outrigger-debug.tar");
     if !image.is_file() {

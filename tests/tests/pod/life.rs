@@ -15,6 +15,9 @@ use serde_json::{Value, json};
 use crate::host::{APP_IMAGE, Host, IMAGE, NETWORK, POD};
 
 const SIDECAR: &str = "chat-pod-0-outrigger";
+const DAY_S: f64 = 86_400.0;
+/// How long the injected `startupProbe` waits: 60 times a second.
+const STARTUP_PROBE_S: f64 = 60.0;
 
 /// The app is for this pod alone: it listens on loopback.
 fn manifest(identity: &Identity) -> String {
@@ -72,7 +75,13 @@ fn an_injected_pod_is_served_drained_and_confined() {
     let authority = Authority::new();
     play(&host, &manifest(&authority.issue(&[&POD.to_string()])));
     let ca = host.scratch().write("ca.pem", &authority.pem());
-    host.wait_ready(SIDECAR);
+    let ready = host.wait_ready(SIDECAR);
+    let started = host.inspect(SIDECAR)["State"]["StartedAt"].clone();
+    let startup = time_of_day(&ready["timestamp"]) - time_of_day(&started);
+    // Around midnight, too; and podman notes the time a little after the process has begun.
+    let startup = (startup + DAY_S / 2.0).rem_euclid(DAY_S) - DAY_S / 2.0;
+    println!("ready {:.1} ms after podman had started it", startup * 1000.0);
+    assert!(startup < STARTUP_PROBE_S, "from {started} to {ready}");
 
     only_the_sidecar_is_reached();
     for (url, ca) in [(format!("ws://{POD}:8080/"), "-"), (format!("wss://{POD}:8443/"), ca.as_str())] {
@@ -83,6 +92,13 @@ fn an_injected_pod_is_served_drained_and_confined() {
     drained(&host, &ca);
     host.podman(&["stop", "--time", "40", SIDECAR]);
     assert_eq!(host.inspect(SIDECAR)["State"]["ExitCode"], 0);
+}
+
+/// Seconds since midnight, of a time as in RFC 3339.
+fn time_of_day(time: &Value) -> f64 {
+    let time = time.as_str().and_then(|time| time.split_once('T')).expect("a date and a time").1;
+    let time = time.split(['Z', '+', '-']).next().expect("the first part");
+    time.split(':').fold(0.0, |sum, part| sum * 60.0 + part.parse::<f64>().expect("a number"))
 }
 
 /// Injects the manifest, and starts its pod at [`POD`].

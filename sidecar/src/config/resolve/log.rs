@@ -13,7 +13,7 @@ const MAX_HEADERS: usize = 16;
 /// Headers that are never in the access log, whatever their values.
 const NEVER: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
 
-pub(super) fn log(reader: &mut Reader) -> Log {
+pub(in crate::config) fn log(reader: &mut Reader) -> Log {
     let format = match reader.choice("log_format") {
         "text" => LogFormat::Text,
         "json" => LogFormat::Json,

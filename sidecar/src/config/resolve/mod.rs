@@ -5,7 +5,8 @@ pub(super) mod admin;
 mod http;
 mod lifecycle;
 mod listen;
-mod log;
+pub(super) mod log;
+mod otlp;
 mod session;
 mod upstream;
 
@@ -43,6 +44,8 @@ pub(crate) fn config(reader: &mut Reader) -> Option<Config> {
     let log = log::log(reader);
     let access_log = log::access_log(reader, log.format);
     let admin = admin::admin(reader, &listeners, &upstreams);
+    let otlp = otlp::otlp(reader);
+    let tracing = otlp::tracing(reader, otlp.traces.is_some());
     if reader.report.faults.is_empty() {
         reader.report.warnings.append(&mut reader.cross_warnings);
     }
@@ -73,6 +76,8 @@ pub(crate) fn config(reader: &mut Reader) -> Option<Config> {
         log,
         access_log,
         admin,
+        tracing,
+        otlp,
     })
 }
 

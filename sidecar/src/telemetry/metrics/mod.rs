@@ -8,7 +8,7 @@ mod table;
 mod text;
 mod traffic;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use http::Method;
@@ -24,6 +24,7 @@ pub use text::Format;
 
 use self::store::Store;
 use self::traffic::Traffic;
+use super::otlp::Tally;
 use super::{Exchange, Fault, Notice, Observer};
 use crate::drain::Progress;
 use crate::lifecycle::Stage;
@@ -67,6 +68,8 @@ pub struct Metrics {
     traffic: Traffic,
     /// By the [`Side`] that is not read.
     held_back: [Mutex<HeldBack>; 2],
+    /// Where something is exported.
+    exports: OnceLock<Arc<Tally>>,
 }
 
 /// How many sessions are held back, and for how long all of them together have been.
@@ -91,8 +94,13 @@ impl Metrics {
     /// Call within the runtime; `started` is the wall clock now.
     pub fn new(started: SystemTime) -> Self {
         let held_back = || Mutex::new(HeldBack { sessions: 0, time: Duration::ZERO, at: Instant::now() });
-        let metrics =
-            Self { started, store: Store::new(), traffic: Traffic::default(), held_back: [held_back(), held_back()] };
+        let metrics = Self {
+            started,
+            store: Store::new(),
+            traffic: Traffic::default(),
+            held_back: [held_back(), held_back()],
+            exports: OnceLock::new(),
+        };
         metrics.show_zeros();
         metrics
     }
@@ -139,7 +147,20 @@ impl Metrics {
             number(Id::HeldBackTime, &[side.as_str()], time.as_secs_f64());
         }
         self.traffic.snapshot(&mut put);
+        if let Some(exports) = self.exports.get() {
+            exports.snapshot(&mut put);
+        }
         snapshots
+    }
+
+    /// What became of exports is among the figures from now on. The first one holds.
+    pub(crate) fn show_exports(&self, tally: Arc<Tally>) {
+        let _ = self.exports.set(tally);
+    }
+
+    /// Since when everything is counted.
+    pub(crate) fn started(&self) -> SystemTime {
+        self.started
     }
 
     /// Makes series whose labels are known, so that the first event is an increase and not a beginning.

@@ -174,6 +174,13 @@ families! {
         "How often new connections went over to another region or priority.";
     Held: Gauge, "outrigger.upstream.held", "{upgrade}", ["upstream"],
         "Upgrades that wait for an upstream that cannot be reached.";
+    SpansExported: Counter, "outrigger.otlp.spans.exported", "{span}", [],
+        "Spans that a collector took.";
+    SpansLost: Counter, "outrigger.otlp.spans.lost", "{span}", ["reason"],
+        "Spans that no collector has: queue_full, unavailable, refused, rejected, nonsense or stopped.";
+    Exports: Counter, "outrigger.otlp.exports", "{request}", ["signal", "result"],
+        "Attempts to hand traces or metrics to a collector, by result: accepted, partial, unavailable, refused or nonsense.";
+
     NotHeld: Counter, "outrigger.upstream.not_held", "{upgrade}", ["upstream", "reason"],
         "Upgrades that were refused while an upstream could not be reached: full, too_long or draining.";
 }

@@ -69,6 +69,8 @@ pub struct Tracer {
     ids: AtomicU64,
     clock: Box<dyn Fn() -> SystemTime + Send + Sync>,
     sink: Arc<dyn Sink>,
+    /// Everything goes on as it would without it.
+    aside: bool,
 }
 
 impl Tracer {
@@ -78,7 +80,19 @@ impl Tracer {
         clock: impl Fn() -> SystemTime + Send + Sync + 'static,
         sink: Arc<dyn Sink>,
     ) -> Arc<Self> {
-        Arc::new(Self { plan, ids: AtomicU64::new(seed), clock: Box::new(clock), sink })
+        Arc::new(Self { plan, ids: AtomicU64::new(seed), clock: Box::new(clock), sink, aside: false })
+    }
+
+    /// As [`Tracer::new`], but nothing that goes over the network is another one because of it, and nobody wakes up for
+    /// it: requests go to the app with the `traceparent` that they would have anyway, whose trace their spans are in, and
+    /// a segment that is long enough ends when something happens in its session.
+    pub fn aside(
+        plan: Plan,
+        seed: u64,
+        clock: impl Fn() -> SystemTime + Send + Sync + 'static,
+        sink: Arc<dyn Sink>,
+    ) -> Arc<Self> {
+        Arc::new(Self { plan, ids: AtomicU64::new(seed), clock: Box::new(clock), sink, aside: true })
     }
 
     fn now(&self) -> Nanos {

@@ -42,7 +42,7 @@ struct Asked {
 impl Tracer {
     /// Takes up the trace that a request belongs to, or begins one. `None` if it is not recorded.
     pub(crate) fn request(&self, headers: &HeaderMap) -> Option<RequestTrace> {
-        let came = headers.get(&TRACEPARENT).and_then(|value| SpanContext::parse(value.as_bytes()));
+        let came = traceparent(headers);
         let trace = came.map_or_else(|| self.root().trace, |came| came.trace);
         if !self.plan.sampler.samples(trace, came) {
             return None;
@@ -60,6 +60,10 @@ impl Tracer {
     }
 }
 
+fn traceparent(headers: &HeaderMap) -> Option<SpanContext> {
+    headers.get(&TRACEPARENT).and_then(|value| SpanContext::parse(value.as_bytes()))
+}
+
 fn header(context: SpanContext) -> HeaderValue {
     HeaderValue::from_str(&context.to_header()).expect("it is hex and dashes")
 }
@@ -72,8 +76,13 @@ impl RequestTrace {
 
     /// The request goes to the app now: its headers say so, so that the app's own span becomes a child of ours.
     pub(crate) fn ask(&mut self, tracer: &Tracer, upstream: &str, headers: &mut HeaderMap) {
-        let span = tracer.span_id();
-        headers.insert(TRACEPARENT, header(SpanContext { span, ..self.server }));
+        let mut span = tracer.span_id();
+        if !tracer.aside {
+            headers.insert(TRACEPARENT, header(SpanContext { span, ..self.server }));
+        } else if let (None, Some(started)) = (self.parent, traceparent(headers)) {
+            // It was started for the app, in whose eyes this is its parent.
+            (self.server.trace, span) = (started.trace, started.span);
+        }
         self.asked = Some(Asked { span, upstream: upstream.into(), at: Instant::now(), answered: None });
     }
 

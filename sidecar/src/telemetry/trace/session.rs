@@ -71,6 +71,11 @@ impl SessionTrace {
         self.segment_began + self.tracer.plan.segment
     }
 
+    /// When somebody has to see to it that it does.
+    pub(crate) fn wakes(&self) -> Option<Instant> {
+        (!self.tracer.aside).then(|| self.segment_ends())
+    }
+
     pub(crate) fn event(&mut self, event: &Event) {
         let side = |side: Side| ("outrigger.side", Attr::from(side.as_str()));
         let (name, attributes): (_, Attributes) = match *event {

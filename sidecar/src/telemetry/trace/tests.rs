@@ -192,3 +192,28 @@ fn ids_are_of_the_seed_and_differ() {
     assert_eq!(ids.len(), 10_000);
     assert!((0..10_000).all(|_| ids.contains(&same.id())));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_tracer_aside_changes_nothing_and_is_in_the_trace_that_was_started_for_the_app() {
+    let spans = Arc::new(Spans::default());
+    let plan = Plan { sampler: ALWAYS, messages: None, segment: Duration::from_mins(5) };
+    let tracer = Tracer::aside(plan, 1, || SystemTime::UNIX_EPOCH, spans.clone());
+    for (came, parent) in [(None, None), (Some(CAME), Some([0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31]))] {
+        let request = came.map_or_else(HeaderMap::new, |came| headers(&[("traceparent", came)]));
+        let mut trace = tracer.request(&request).unwrap();
+        let sent = headers(&[("traceparent", CAME)]);
+        let mut to_app = sent.clone();
+        trace.ask(&tracer, "app:3000", &mut to_app);
+        assert_eq!(to_app, sent);
+        trace.answered(101, "app:3000");
+        let handshake = trace.handshake();
+        trace.finish(&tracer, &exchange());
+        let spans = std::mem::take(&mut *spans.0.lock().unwrap());
+        let (client, server) = (&spans[0], &spans[1]);
+        let told = SpanContext::parse(CAME.as_bytes()).unwrap();
+        assert_eq!((client.context.trace, server.context.trace, handshake), (told.trace, told.trace, server.context));
+        assert_eq!((client.parent, server.parent), (Some(server.context.span), parent));
+        assert_eq!(client.context.span == told.span, came.is_none());
+    }
+    assert_eq!(SessionTrace::new(tracer, SpanContext::parse(CAME.as_bytes()).unwrap()).wakes(), None);
+}

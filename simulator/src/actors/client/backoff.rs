@@ -31,6 +31,8 @@ pub enum Jitter {
     Full,
     /// Uniform between half the wait and the wait.
     Equal,
+    /// Uniform between half the wait and one and a half of it, and only then no more than the longest wait.
+    Half,
 }
 
 impl Default for Backoff {
@@ -51,6 +53,11 @@ impl Backoff {
     pub fn constant(wait: Duration) -> Self {
         Self { base: wait, factor: 1.0, max: wait, jitter: Jitter::None, stable_after: Duration::ZERO }
     }
+
+    /// The longest wait before jitter. `Half` takes at most half of it away: from twice `max` on, `max` is left.
+    fn longest(&self) -> Duration {
+        if self.jitter == Jitter::Half { self.max.saturating_mul(2) } else { self.max }
+    }
 }
 
 /// One client's place in its back-off.
@@ -63,7 +70,7 @@ pub(super) struct Retries {
 
 impl Retries {
     pub(super) fn new(backoff: Backoff) -> Self {
-        Self { backoff, next: backoff.base.min(backoff.max) }
+        Self { backoff, next: backoff.base.min(backoff.longest()) }
     }
 
     /// Waits after an attempt whose session lived for `lived`, zero if none came about. Returns early when told to
@@ -81,17 +88,19 @@ impl Retries {
     /// The wait after an attempt whose session lived for `lived`, zero if none came about.
     fn wait(&mut self, lived: Duration, rng: &mut Rng) -> Duration {
         let Backoff { base, factor, max, jitter, stable_after } = self.backoff;
+        let longest = self.backoff.longest();
         if !lived.is_zero() && lived >= stable_after {
-            self.next = base.min(max);
+            self.next = base.min(longest);
         }
         let wait = self.next;
         // Compared as numbers of seconds: the product of a large wait and a large factor is no Duration.
         let grown = wait.as_secs_f64() * factor.max(1.0);
-        self.next = if grown < max.as_secs_f64() { Duration::from_secs_f64(grown) } else { max };
+        self.next = if grown < longest.as_secs_f64() { Duration::from_secs_f64(grown) } else { longest };
         match jitter {
             Jitter::None => wait,
             Jitter::Full => rng.between(Duration::ZERO, wait),
             Jitter::Equal => rng.between(wait / 2, wait),
+            Jitter::Half => rng.between(wait / 2, wait.saturating_add(wait / 2)).min(max),
         }
     }
 }
@@ -123,13 +132,26 @@ mod tests {
 
     #[test]
     fn jitter_keeps_to_its_bounds_and_uses_them() {
-        for (jitter, least) in [(Jitter::Full, Duration::ZERO), (Jitter::Equal, secs(1))] {
-            let backoff = Backoff { base: secs(2), factor: 1.0, max: secs(2), jitter, stable_after: secs(1) };
+        for (jitter, least, most) in [
+            (Jitter::Full, Duration::ZERO, secs(2)),
+            (Jitter::Equal, secs(1), secs(2)),
+            (Jitter::Half, secs(1), secs(3)),
+        ] {
+            let backoff = Backoff { base: secs(2), factor: 1.0, max: secs(9), jitter, stable_after: secs(1) };
             let drawn = waits(backoff, &[0; 200]);
             let (min, max) = (*drawn.iter().min().unwrap(), *drawn.iter().max().unwrap());
-            assert!(min >= least && min < least + Duration::from_millis(50), "{min:?}");
-            assert!(max <= secs(2) && max > Duration::from_millis(1950), "{max:?}");
+            assert!(min >= least && min < least + Duration::from_millis(50), "{jitter:?}: {min:?}");
+            assert!(max <= most && max + Duration::from_millis(50) > most, "{jitter:?}: {max:?}");
         }
+    }
+
+    /// As socket.io does it: the longest wait is a bound for what was drawn, too.
+    #[test]
+    fn half_as_much_more_is_no_more_than_the_greatest_wait() {
+        let backoff = Backoff { max: secs(5), jitter: Jitter::Half, ..Backoff::default() };
+        let drawn: Vec<Duration> = (0..50).flat_map(|_| waits(backoff, &[0; 6])).collect();
+        let capped = drawn.iter().filter(|wait| **wait == secs(5)).count();
+        assert!(drawn.iter().max() == Some(&secs(5)) && capped > 50, "{capped} of {}", drawn.len());
     }
 
     #[test]

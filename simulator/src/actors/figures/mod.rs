@@ -62,6 +62,8 @@ struct State {
     feeds: BTreeMap<u32, u64>,
     /// The numbers of each client's messages that reached an app, whichever.
     arrived: BTreeMap<u32, Ranges>,
+    /// The numbers of those that were not acknowledged in their session. They may have arrived, or yet arrive.
+    unacknowledged: BTreeMap<u32, Vec<u64>>,
 }
 
 /// What must be known of a client to judge its next event.
@@ -109,6 +111,7 @@ impl Collector {
                 tally.updates_lost += wanted.saturating_sub(client.updates.len());
                 let created = state.feeds.get(&client.feed).copied().unwrap_or(0);
                 tally.updates_outstanding += self.audience.count(*id, client.newest_seq, created);
+                tally.messages_unarrived += state.unarrived(*id);
             }
             let mut total = Tally::default();
             for tally in groups.values() {
@@ -171,8 +174,20 @@ impl State {
                 let on_record = self.arrived.get(&id).is_some_and(|arrived| arrived.contains(n));
                 self.tally(id).ack(on_record, took);
             }
-            _ => self.tally(id).count(event),
+            _ => {
+                if let ClientEvent::AckMissing { n } = *event {
+                    self.unacknowledged.entry(id).or_default().push(n);
+                }
+                self.tally(id).count(event);
+            }
         }
+    }
+
+    /// How many of a client's messages no app has, of those that were not acknowledged in their session.
+    fn unarrived(&self, id: u32) -> u64 {
+        let arrived = self.arrived.get(&id);
+        let is_lost = |n: &&u64| arrived.is_none_or(|arrived| !arrived.contains(**n));
+        self.unacknowledged.get(&id).map_or(0, |all| all.iter().filter(is_lost).count() as u64)
     }
 
     fn app_event(&mut self, id: u32, event: &AppEvent) {

@@ -48,6 +48,8 @@ pub struct Figures {
     pub messages_sent: u64,
     pub messages_acked: u64,
     pub acks_missing: u64,
+    /// Not acknowledged in their session, and no app has them on record.
+    pub messages_unarrived: u64,
     /// Acknowledged though no app has them on record: must be 0.
     pub messages_lost: u64,
     /// From an update's existence at the app to the client having it; the first time only.
@@ -80,6 +82,7 @@ pub(super) struct Tally {
     pub(super) clients: u64,
     pub(super) updates_lost: u64,
     pub(super) updates_outstanding: u64,
+    pub(super) messages_unarrived: u64,
     pub(super) age: Times,
     connect_failures: BTreeMap<String, u64>,
     requests: BTreeMap<RequestKind, u64>,
@@ -159,6 +162,7 @@ impl Tally {
         self.updates_duplicated += other.updates_duplicated;
         self.messages_sent += other.messages_sent;
         self.acks_missing += other.acks_missing;
+        self.messages_unarrived += other.messages_unarrived;
         self.messages_lost += other.messages_lost;
         add_map(&mut self.connect_failures, &other.connect_failures);
         add_map(&mut self.requests, &other.requests);
@@ -197,6 +201,7 @@ impl Tally {
             messages_sent: self.messages_sent,
             messages_acked: self.ack_time.count(),
             acks_missing: self.acks_missing,
+            messages_unarrived: self.messages_unarrived,
             messages_lost: self.messages_lost,
             update_delay: self.update_delay.spread(),
             age: self.age.spread(),

@@ -91,6 +91,7 @@ fn counts_a_push_client_exactly_and_adds_groups_up() {
             ClientEvent::MessageSent { n: 1 },
             ClientEvent::MessageSent { n: 2 },
             ClientEvent::MessageSent { n: 3 },
+            ClientEvent::MessageSent { n: 4 },
         ],
     );
     collector.app(0, 9, &AppEvent::MessageReceived { client: 1, n: 1 });
@@ -104,6 +105,7 @@ fn counts_a_push_client_exactly_and_adds_groups_up() {
             // Client 2's message of the same number is no record of this one.
             ClientEvent::Acked { n: 2, took: ms(2) },
             ClientEvent::AckMissing { n: 3 },
+            ClientEvent::AckMissing { n: 4 },
             closed(Ending::Close, Some(1012)),
             ClientEvent::ReconnectIn(ms(100)),
             ClientEvent::HandshakeDone { took: ms(7) },
@@ -114,18 +116,21 @@ fn counts_a_push_client_exactly_and_adds_groups_up() {
         ],
     );
     tell(&collector, 2, &[ClientEvent::Started { feed: 0, since: 0 }, update(1, 0, ms(9))]);
+    // Underway while its client gave it up.
+    collector.app(0, 9, &AppEvent::MessageReceived { client: 1, n: 4 });
     let account = collector.account();
     let push = &account.groups["push"];
     assert_eq!((push.sessions, push.reconnects, push.retries), (2, 1, 1));
     assert_eq!(push.ends, BTreeMap::from([("Close 1012".to_owned(), 1), ("Eof".to_owned(), 1)]));
     // Update 1 was before what the client wanted, update 2 came twice.
     assert_eq!((push.updates_received, push.updates_duplicated, push.updates_lost), (2, 2, 0));
-    assert_eq!((push.messages_sent, push.messages_acked, push.acks_missing, push.messages_lost), (3, 2, 1, 1));
+    assert_eq!((push.messages_sent, push.messages_acked, push.acks_missing, push.messages_lost), (4, 2, 2, 1));
+    assert_eq!((push.messages_unarrived, account.total.messages_unarrived), (1, 1));
     assert_eq!(push.update_delay.max_us, 3_001);
     assert_eq!((account.total.clients, account.total.updates_received), (2, 3));
     assert_eq!((account.total.updates_outstanding, push.updates_outstanding), (2, 0));
     assert_eq!(account.total.update_delay.count, 3);
-    assert_eq!((account.apps[&9].messages_received, account.apps[&9].acks_sent), (2, 1));
+    assert_eq!((account.apps[&9].messages_received, account.apps[&9].acks_sent), (3, 1));
     assert_eq!(account.updates_created, BTreeMap::from([(0, 3)]));
 }
 

@@ -11,9 +11,11 @@ pub struct ClientGroup {
     /// At least one.
     pub count: u32,
     pub region: RegionId,
-    /// Sidecars in the order in which a client tries them; after a failure it takes the next, after the last the
-    /// first. Never empty, no sidecar twice.
+    /// Never empty, no sidecar twice.
     pub targets: Vec<SidecarId>,
+    pub pick: Pick,
+    /// How long a balancer takes to learn of a sidecar that it is not ready any more, or ready again; `None` for never.
+    pub endpoint_lag: Option<TimeRange>,
     /// Every target has a listener that fits: `https` with TLS, `http` without.
     pub tls: bool,
     /// Boxes on the clients' side, the one nearest to the client first; they come before those of the sidecar.
@@ -29,6 +31,17 @@ pub struct ClientGroup {
     /// Waits between attempts to connect, or between requests that fail.
     pub reconnect: Backoff,
     pub kind: ClientKind,
+}
+
+/// Which of several targets an attempt goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pick {
+    /// The first; after a failure the next, after the last the first.
+    InOrder,
+    /// Any that is ready.
+    Random,
+    /// Of those that are ready the one with the fewest open connections.
+    LeastConnections,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,12 +116,15 @@ pub struct Sse {
 /// Waits after failures: `base`, then each `factor` times the one before, never above `max`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Backoff {
-    pub base: Duration,
+    /// Drawn once for each client.
+    pub base: TimeRange,
     /// At least 1.
     pub factor: f64,
     /// Not less than `base`.
     pub max: Duration,
     pub jitter: Jitter,
+    /// A session that lived this long was no failure.
+    pub stable_after: Duration,
 }
 
 impl Eq for Backoff {}
@@ -120,6 +136,8 @@ pub enum Jitter {
     None,
     /// From w/2 to w.
     Equal,
+    /// From w/2 to 3w/2, and only then no more than the longest wait.
+    Half,
     /// From 0 to w.
     Full,
 }

@@ -4,12 +4,18 @@ use std::time::Duration;
 
 use super::{AppId, GroupId, RegionId, SidecarId, TimeRange};
 
-/// A fault as it is written: times may still be ranges, drawn by [`schedule`](crate::scenario::schedule()).
+/// A fault as it is written, one for each host of a list: times may still be ranges, drawn by
+/// [`schedule`](crate::scenario::schedule()).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// Names its stream of randomness: the fault's `name`, or `faults/N` with N counting from 0. No two are the same.
+    /// The fault's `name`, or `faults/N` with N counting from 0; of several hosts, with `/N` behind it. No two are the
+    /// same.
     pub label: String,
+    /// Names its stream of randomness: its label, or, for all hosts of one list, what their labels have in common.
+    pub drawn_as: String,
     pub at: TimeRange,
+    /// Comes so long after what is drawn from `at`.
+    pub later: Duration,
     /// How long it lasts.
     pub lasts: TimeRange,
     pub kind: FaultKind,

@@ -11,8 +11,8 @@ use crate::scenario::hops;
 use crate::scenario::key::or;
 use crate::scenario::keys::{self, PRESETS};
 use crate::scenario::model::{
-    Backoff, ClientGroup, ClientKind, GroupId, Hop, Jitter, LongPoller, Peer, Poller, Push, RegionId, Sends, Sidecar,
-    SidecarId, Sse,
+    Backoff, ClientGroup, ClientKind, GroupId, Hop, Jitter, LongPoller, Peer, Pick, Poller, Push, RegionId, Sends,
+    Sidecar, SidecarId, Sse, TimeRange,
 };
 use crate::scenario::values::{self, or_word};
 
@@ -60,6 +60,7 @@ fn group(
 ) -> Option<ClientGroup> {
     let word = fields.decide("kind");
     let targets = targets(fields, names);
+    let (pick, endpoint_lag) = pick(fields);
     let via = via(fields, named_hops, used);
     let reconnect = backoff(&fields.nested("reconnect"));
     let resume = fields.value("resume", values::switch);
@@ -81,6 +82,8 @@ fn group(
         count: fields.value("count", values::small),
         region: names.one(fields, "region", region).unwrap_or(RegionId(0)),
         targets,
+        pick,
+        endpoint_lag,
         tls: fields.value("tls", values::switch),
         via,
         start_spread: fields.value("start_spread", values::time),
@@ -90,6 +93,22 @@ fn group(
         reconnect,
         kind: kind?,
     })
+}
+
+fn pick(fields: &Fields) -> (Pick, Option<TimeRange>) {
+    let lag = fields.value("endpoint_lag", or_word(values::times));
+    let pick = match fields.value("pick", values::choice) {
+        "random" => Pick::Random,
+        "least-connections" => Pick::LeastConnections,
+        _ => Pick::InOrder,
+    };
+    if pick == Pick::InOrder
+        && let Some(place) = fields.written_at("endpoint_lag")
+    {
+        let problem = "endpoint_lag has no effect, as no balancer picks";
+        fields.reading.warn(&place, problem, "remove it, or add pick = \"random\"");
+    }
+    (pick, lag)
 }
 
 fn push(fields: &Fields, resume: bool) -> Push {
@@ -110,16 +129,18 @@ fn push(fields: &Fields, resume: bool) -> Push {
 
 fn backoff(fields: &Fields) -> Backoff {
     let backoff = Backoff {
-        base: fields.value("base", values::time),
+        base: fields.value("base", values::times),
         factor: fields.value("factor", values::decimal),
         max: fields.value("max", values::time),
         jitter: match fields.value("jitter", values::choice) {
             "none" => Jitter::None,
             "equal" => Jitter::Equal,
+            "half" => Jitter::Half,
             _ => Jitter::Full,
         },
+        stable_after: fields.value("stable_after", values::time),
     };
-    if backoff.base > backoff.max {
+    if backoff.base.to > backoff.max {
         let key = if fields.written_at("max").is_some() { "max" } else { "base" };
         let problem = "the longest wait, `max`, is shorter than the first, `base`";
         fields.reading.fault(&fields.place(key), problem, "make `max` at least as long");

@@ -8,7 +8,7 @@ use super::names::{self, Names};
 use super::per_10k;
 use crate::scenario::fields::{Fields, Reading};
 use crate::scenario::keys;
-use crate::scenario::model::{Fault, FaultKind, FaultWord, Peer, RandomFaults, TimeRange};
+use crate::scenario::model::{Fault, FaultKind, FaultWord, Host, Peer, RandomFaults, TimeRange};
 use crate::scenario::units::show_time;
 use crate::scenario::values;
 
@@ -26,12 +26,32 @@ pub(super) fn planned(reading: &Reading, names: &Names, duration: Duration) -> V
         }
         let lasts = fields.value("for", values::times);
         let at = fields.one("at", values::times).filter(|at| happens(&fields, *at, duration));
-        let kind = word.and_then(|word| kind(&fields, word, names));
-        if let (Some(at), Some(kind)) = (at, kind) {
-            faults.push(Fault { label, at, lasts, kind });
+        let every = fields.value("every", values::time);
+        let kinds = word.map(|word| kinds(&fields, word, names)).unwrap_or_default();
+        let Some(at) = at else { continue };
+        check_every(&fields, (at, every), kinds.len(), duration);
+        let several = kinds.len() > 1;
+        for (n, kind) in (0..).zip(kinds) {
+            let drawn_as = label.clone();
+            let label = if several { format!("{label}/{n}") } else { label.clone() };
+            faults.push(Fault { label, drawn_as, at, later: every * n, lasts, kind });
         }
     }
     faults
+}
+
+/// The hosts of a list come one after the other, and the last has to come before the end.
+fn check_every(fields: &Fields, (at, every): (TimeRange, Duration), hosts: usize, duration: Duration) {
+    let Some(place) = fields.written_at("every") else { return };
+    if hosts == 1 && fields.written_at("host").is_some() {
+        fields.reading.warn(&place, "every has no effect, as there is one host", "remove it, or add to `host`");
+    }
+    let last = at.to + every * u32::try_from(hosts.saturating_sub(1)).unwrap_or(u32::MAX);
+    if last >= duration {
+        let (last, end) = (show_time(last), show_time(duration));
+        let problem = format!("the last of {hosts} hosts is due at {last}, and `duration` ends at {end}");
+        fields.reading.fault(&place, problem, "make it shorter, or `duration` longer");
+    }
 }
 
 pub(super) fn random(reading: &Reading, duration: Duration) -> Option<RandomFaults> {
@@ -58,9 +78,39 @@ fn happens(fields: &Fields, at: TimeRange, duration: Duration) -> bool {
     at.to < duration
 }
 
+/// What happens, once for each host that is named; nothing after a fault.
+fn kinds(fields: &Fields, word: &str, names: &Names) -> Vec<FaultKind> {
+    let of_each = |kind: fn(Host) -> FaultKind| hosts(fields, names).into_iter().map(kind).collect();
+    match word {
+        "kill" => of_each(|host| FaultKind::Kill { host }),
+        "power-loss" => of_each(|host| FaultKind::PowerLoss { host }),
+        "restart" => of_each(|host| FaultKind::Restart { host }),
+        "clock-skew" => {
+            let (hosts, by) = (hosts(fields, names), fields.one("by", values::time));
+            let ahead = fields.value("ahead", values::switch);
+            let skew = |by| hosts.into_iter().map(|host| FaultKind::ClockSkew { host, ahead, by }).collect();
+            by.map(skew).unwrap_or_default()
+        }
+        _ => kind(fields, word, names).into_iter().collect(),
+    }
+}
+
+/// Machines, no one twice.
+fn hosts(fields: &Fields, names: &Names) -> Vec<Host> {
+    let mut hosts = Vec::new();
+    for name in fields.many("host", values::text).unwrap_or_default() {
+        let Some(host) = names.resolve(fields, "host", &name, names::host) else { continue };
+        if hosts.contains(&host) {
+            let problem = format!("`{}` is in the list already", name.value);
+            fields.reading.fault(&name.place, problem, "name each host once");
+        }
+        hosts.push(host);
+    }
+    hosts
+}
+
 fn kind(fields: &Fields, word: &str, names: &Names) -> Option<FaultKind> {
     let pair = |from: &'static str, to: &'static str| pair(fields, names, (from, to));
-    let host = || names.one(fields, "host", names::host);
     Some(match word {
         "partition" => {
             let (a, b) = pair("a", "b")?;
@@ -80,9 +130,6 @@ fn kind(fields: &Fields, word: &str, names: &Names) -> Option<FaultKind> {
             let (a, b) = ends?;
             FaultKind::LatencySpike { a, b, latency: latency? }
         }
-        "kill" => FaultKind::Kill { host: host()? },
-        "power-loss" => FaultKind::PowerLoss { host: host()? },
-        "restart" => FaultKind::Restart { host: host()? },
         "slow-reader" => {
             let share = fields.value("share", values::small);
             let reads = fields.value("reads", values::number);
@@ -90,10 +137,6 @@ fn kind(fields: &Fields, word: &str, names: &Names) -> Option<FaultKind> {
             FaultKind::SlowReader { group, per_10k: per_10k(share), reads }
         }
         "app-stall" => FaultKind::AppStall { app: only_app(fields, "app", names)? },
-        "clock-skew" => {
-            let (host, by) = (host(), fields.one("by", values::time));
-            FaultKind::ClockSkew { host: host?, ahead: fields.value("ahead", values::switch), by: by? }
-        }
         other => panic!("`{other}` is in the table of keys and not read"),
     })
 }

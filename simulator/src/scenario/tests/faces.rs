@@ -34,6 +34,7 @@ preset = 'nginx'
 name = 'web'
 kind = 'push'
 target = 'edge'
+pick = 'random'
 sends = '1/s'
 [[clients]]
 name = 'poll'
@@ -82,7 +83,7 @@ app = 'feed'
 name = 'skew'
 kind = 'clock-skew'
 at = '1m'
-host = 'edge'
+host = ['edge', 'feed']
 by = '1s'
 [faults_random]
 count = 1
@@ -128,6 +129,8 @@ const OTHER: &[(&str, &str)] = &[
     ("clients.web.count", "50"),
     ("clients.web.region", "'sg'"),
     ("clients.web.target", "['far', 'edge']"),
+    ("clients.web.pick", "'least-connections'"),
+    ("clients.web.endpoint_lag", "'off'"),
     ("clients.web.tls", "true"),
     ("clients.web.via", "['home-nat']"),
     ("clients.web.start_spread", "'1m'"),
@@ -138,6 +141,7 @@ const OTHER: &[(&str, &str)] = &[
     ("clients.web.reconnect.factor", "1.5"),
     ("clients.web.reconnect.max", "'1h'"),
     ("clients.web.reconnect.jitter", "'equal'"),
+    ("clients.web.reconnect.stable_after", "'1m'"),
     ("clients.web.resume", "false"),
     ("clients.web.ping", "'30s'"),
     ("clients.web.sends", "'2/m'"),
@@ -162,6 +166,7 @@ const OTHER: &[(&str, &str)] = &[
     ("faults.loss.loss", "'30%'"),
     ("faults.lag.latency", "'200ms'"),
     ("faults.skew.host", "'other'"),
+    ("faults.skew.every", "'30s'"),
     ("faults.slow.clients", "'poll'"),
     ("faults.slow.share", "'10%'"),
     ("faults.slow.reads", "'1k/s'"),

@@ -58,16 +58,35 @@ const TABLE: &[(&str, &[&str])] = &[
         &["s.toml:9:15: the longest wait, `max`, is shorter than the first, `base`; make `max` at least as long"],
     ),
     (
+        "reconnect = { base = '1s..1m' }\n",
+        &["s.toml:9:15: the longest wait, `max`, is shorter than the first, `base`; make `max` at least as long"],
+    ),
+    (
+        "reconnect = { base = '5s..1s', jitter = 'some', stable_after = 'never' }\n",
+        &[
+            "s.toml:9:15: `5s..1s` is neither a time nor a range of times; write a time from 0s to 1h, or a range of them as `1s..5s`, such as base = \"1s\"",
+            "s.toml:9:32: `some` is not a word for jitter; write `none`, `equal`, `full` or `half`, such as jitter = \"full\"",
+            "s.toml:9:49: `never` is not a time; write a time from 0s to 1h, such as stable_after = \"5s\"",
+        ],
+    ),
+    (
+        "pick = 'round-robin'\nendpoint_lag = 'never'\n",
+        &[
+            "s.toml:9:1: `round-robin` is not a word for pick; write `in-order`, `random` or `least-connections`, such as pick = \"in-order\"",
+            "s.toml:10:1: `never` is neither a time nor a range of times; write `off`, or a time from 0s to 1h, or a range of them as `1s..5s`, such as endpoint_lag = \"1s\"",
+        ],
+    ),
+    (
         "reconnect = '1s'\n",
         &[
-            "s.toml:9:1: reconnect is not a table; write a table with `base`, `factor`, `max` and `jitter`, such as reconnect = { base = \"1s\", max = \"30s\" }",
+            "s.toml:9:1: reconnect is not a table; write a table with `base`, `factor`, `max`, `jitter` and `stable_after`, such as reconnect = { base = \"1s\", max = \"30s\" }",
         ],
     ),
     ("reconnect = { bsae = '1s' }\n", &["s.toml:9:15: `bsae` is not a key of reconnect; did you mean `base`?"]),
     (
         "kind_of = 'push'\n",
         &[
-            "s.toml:9:1: `kind_of` is not a key of [[clients]]; there are `name`, `kind`, `count`, `region`, `target`, `tls`, `via`, `start_spread`, `headers`, `reads`, `connect_timeout`, `reconnect`, `resume`, `ping`, `sends`, `send_size`, `stays`, `interval`, `etag`, `keep_alive` and `timeout`",
+            "s.toml:9:1: `kind_of` is not a key of [[clients]]; there are `name`, `kind`, `count`, `region`, `target`, `pick`, `endpoint_lag`, `tls`, `via`, `start_spread`, `headers`, `reads`, `connect_timeout`, `reconnect`, `resume`, `ping`, `sends`, `send_size`, `stays`, `interval`, `etag`, `keep_alive` and `timeout`",
         ],
     ),
     (
@@ -185,6 +204,21 @@ const TABLE: &[(&str, &[&str])] = &[
         &[
             "s.toml:9:1: this [[faults]] has no `at`; add at = \"3m\"",
             "s.toml:11:1: `web` is a group of clients, and `host` takes the name of an app or a sidecar; write `feed` or `edge`, or add it",
+        ],
+    ),
+    (
+        "[[faults]]\nkind = 'restart'\nat = '9m'\nhost = ['edge', 'feed', 'edge', 'fed']\nevery = '30s'\n",
+        &[
+            "s.toml:12:25: `edge` is in the list already; name each host once",
+            "s.toml:12:33: nothing is called `fed`, and `host` takes the name of an app or a sidecar; did you mean `feed`?",
+            "s.toml:13:1: the last of 3 hosts is due at 10m, and `duration` ends at 10m; make it shorter, or `duration` longer",
+        ],
+    ),
+    (
+        "[[faults]]\nkind = 'app-stall'\nat = '1m'\nevery = '1m'\n[[faults]]\nkind = 'kill'\nat = '1m'\nhost = []\n",
+        &[
+            "s.toml:12:1: `every` does nothing here: it is for `kill`, `power-loss`, `restart` or `clock-skew`; remove it, or write another `kind` than `app-stall`",
+            "s.toml:16:1: host is an empty list; write the name of an app or a sidecar, such as host = \"edge\"",
         ],
     ),
     (

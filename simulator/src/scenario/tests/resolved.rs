@@ -50,13 +50,21 @@ fn defaults() {
         count: 1,
         region: RegionId(0),
         targets: vec![SidecarId(0)],
+        pick: Pick::InOrder,
+        endpoint_lag: Some(fixed(1_000)),
         tls: false,
         via: Vec::new(),
         start_spread: ms(1_000),
         headers: 300,
         reads: None,
         connect_timeout: ms(10_000),
-        reconnect: Backoff { base: ms(1_000), factor: 2.0, max: ms(30_000), jitter: Jitter::Full },
+        reconnect: Backoff {
+            base: fixed(1_000),
+            factor: 2.0,
+            max: ms(30_000),
+            jitter: Jitter::Full,
+            stable_after: ms(5_000),
+        },
         kind: ClientKind::Push(Push { resume: true, ping: None, sends: None, stays: None }),
     };
     assert_eq!(least.clients, [web]);
@@ -136,8 +144,75 @@ fn every_kind_of_fault() {
     ] {
         let scenario = right(&format!("{LEAST}[[faults]]\nat = '1m'\nfor = '2s..3s'\n{keys}\n"));
         let lasts = TimeRange { from: ms(2_000), to: ms(3_000) };
-        assert_eq!(scenario.faults, [Fault { label: "faults/0".to_owned(), at: fixed(60_000), lasts, kind }]);
+        let (label, later) = ("faults/0".to_owned(), ms(0));
+        let fault = Fault { label: label.clone(), drawn_as: label, at: fixed(60_000), later, lasts, kind };
+        assert_eq!(scenario.faults, [fault]);
     }
+}
+
+#[test]
+fn a_list_of_hosts_is_a_fault_for_each() {
+    let fault = |label: &str, drawn_as: &str, later: u64, kind| Fault {
+        label: label.to_owned(),
+        drawn_as: drawn_as.to_owned(),
+        at: fixed(60_000),
+        later: ms(later),
+        lasts: fixed(10_000),
+        kind,
+    };
+    let (feed, edge) = (Host::App(AppId(0)), Host::Sidecar(SidecarId(0)));
+    let of = |keys: &str| right(&format!("{LEAST}[[faults]]\nat = '1m'\nname = 'deploy'\n{keys}\n")).faults;
+    let restart = |host| FaultKind::Restart { host };
+    let expected = [fault("deploy/0", "deploy", 0, restart(edge)), fault("deploy/1", "deploy", 20_000, restart(feed))];
+    assert_eq!(of("kind = 'restart'\nhost = ['edge', 'feed']\nevery = '20s'"), expected);
+    // Without `every` all at once; a list of one is as good as its one.
+    let skew = |host| FaultKind::ClockSkew { host, ahead: true, by: ms(5_000) };
+    let expected = [fault("deploy/0", "deploy", 0, skew(feed)), fault("deploy/1", "deploy", 0, skew(edge))];
+    assert_eq!(of("kind = 'clock-skew'\nhost = ['feed', 'edge']\nby = '5s'"), expected);
+    assert_eq!(of("kind = 'kill'\nhost = ['edge']"), [fault("deploy", "deploy", 0, FaultKind::Kill { host: edge })]);
+    let text = format!("{LEAST}[[faults]]\nat = '1m'\nkind = 'kill'\nhost = 'edge'\nevery = '20s'\n");
+    let (_, warnings) = parse("s.toml", &text).unwrap();
+    let warning = "s.toml:13:1: every has no effect, as there is one host; remove it, or add to `host`";
+    assert_eq!(lines(&warnings), [warning]);
+}
+
+#[test]
+fn every_way_to_pick_a_target() {
+    for (keys, pick, lag) in [
+        ("", Pick::InOrder, Some(fixed(1_000))),
+        ("pick = 'random'\nendpoint_lag = 'off'\n", Pick::Random, None),
+        (
+            "pick = 'least-connections'\nendpoint_lag = '1s..2s'\n",
+            Pick::LeastConnections,
+            Some(TimeRange { from: ms(1_000), to: ms(2_000) }),
+        ),
+    ] {
+        let [web] = right(&format!("{LEAST}{keys}")).clients.try_into().unwrap();
+        assert_eq!((web.pick, web.endpoint_lag), (pick, lag), "{keys}");
+    }
+    let (_, warnings) = parse("s.toml", &format!("{LEAST}endpoint_lag = '2s'\n")).unwrap();
+    let warning = "s.toml:9:1: endpoint_lag has no effect, as no balancer picks; remove it, or add pick = \"random\"";
+    assert_eq!(lines(&warnings), [warning]);
+}
+
+/// As the reference shows them.
+#[test]
+fn back_off_as_browsers_libraries_do_it() {
+    let reconnect = |keys: &str| right(&format!("{LEAST}reconnect = {{ {keys} }}\n")).clients[0].reconnect;
+    assert_eq!(
+        reconnect("base = '1s', max = '5s', jitter = 'half', stable_after = '0s'"),
+        Backoff { base: fixed(1_000), factor: 2.0, max: ms(5_000), jitter: Jitter::Half, stable_after: ms(0) }
+    );
+    assert_eq!(
+        reconnect("base = '1s..5s', factor = 1.3, max = '10s', jitter = 'none'"),
+        Backoff {
+            base: TimeRange { from: ms(1_000), to: ms(5_000) },
+            factor: 1.3,
+            max: ms(10_000),
+            jitter: Jitter::None,
+            stable_after: ms(5_000)
+        }
+    );
 }
 
 #[test]

@@ -131,3 +131,20 @@ ended_by_cause = { close = 2 }
     assert_eq!(shown(&again), shown(&plain));
     assert_eq!((again.name.as_str(), again.seeds), ("a \"quoted\" name\n\u{7}", 16));
 }
+
+/// A rolling deploy begins at one drawn time, and its steps keep their distance.
+#[test]
+fn the_hosts_of_one_list_share_what_was_drawn() {
+    let rolling = format!(
+        "{LEAST}[[faults]]\nname = 'deploy'\nkind = 'restart'\nhost = ['edge', 'feed']\nevery = '20s'\nat = '1m..5m'\n\
+         for = '1s..9s'\n"
+    );
+    let one = rolling.replace("['edge', 'feed']\nevery = '20s'", "'edge'");
+    for seed in 1..20 {
+        let [first, second] = schedule(&right(&rolling), seed).try_into().unwrap();
+        assert_eq!((first.label.as_str(), second.label.as_str()), ("deploy/0", "deploy/1"));
+        assert_eq!((second.at, second.lasts), (first.at + Duration::from_secs(20), first.lasts));
+        let [alone] = schedule(&right(&one), seed).try_into().unwrap();
+        assert_eq!((alone.at, alone.lasts), (first.at, first.lasts));
+    }
+}
