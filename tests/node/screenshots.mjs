@@ -22,10 +22,10 @@ const report = (name) => pathToFileURL(`${reports}/${name}/report.html`).href;
 await taken("report-ways", { url: report("ways"), width: 1100, height: 720 });
 await taken("report-who-cuts", { url: report("who-cuts"), width: 1100, height: 560, colorScheme: "dark" });
 await taken("report-phone", { url: report("failing"), width: 390, height: 844, colorScheme: "dark" });
-// Zoomed until events bear their words, about the moment at which the far clients are without a session.
+// Zoomed until events bear their words, to the time in which the far clients are without a session.
 await taken("report-failing-seed", { url: report("failing"), width: 1100, height: 900 }, async (page) => {
   await page.locator(".view").first().focus();
-  for (let i = 0; i < 6; i++) await page.keyboard.press("+");
+  for (const key of ["+", "+", "ArrowLeft"]) await page.keyboard.press(key);
   await page.locator(".scenario").first().evaluate((section) => section.scrollIntoView());
 });
 

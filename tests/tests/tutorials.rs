@@ -271,6 +271,11 @@ fn the_simulator_in_ci() {
 }
 
 #[test]
+fn traces_and_metrics() {
+    goes_through("docs/tutorials/TRACES-AND-METRICS.md");
+}
+
+#[test]
 fn every_tutorial_has_a_test() {
-    assert_eq!(pages(), ["SIDECAR.md", "SIMULATOR-IN-CI.md"]);
+    assert_eq!(pages(), ["SIDECAR.md", "SIMULATOR-IN-CI.md", "TRACES-AND-METRICS.md"]);
 }
