@@ -216,8 +216,7 @@ fn figures(row: &Row, runs: &[&Outcome]) -> Vec<Figure> {
         let (group, metric) = key.clone();
         let name = metric.split('.').next().unwrap_or_default();
         let unit = metrics::find(name).map_or(Unit::Count, |metric| metric.unit).as_str().to_owned();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "figures are counted, from 0 up")]
-        let values = runs.iter().map(|run| run.metrics.get(key).map(|value| *value as u64)).collect();
+        let values = runs.iter().map(|run| run.metrics.get(key).copied()).collect();
         Figure { group, metric, unit, mean: *mean, values }
     };
     row.metrics.iter().map(figure).collect()

@@ -183,13 +183,12 @@ fn change(
 
 /// The values of seeds that both have.
 fn pairs((one, before): (&Cell, &Figure), (other, now): (&Cell, &Figure)) -> Vec<(f64, f64)> {
-    let values = |cell: &Cell, figure: &Figure| -> BTreeMap<u64, u64> {
+    let values = |cell: &Cell, figure: &Figure| -> BTreeMap<u64, f64> {
         let of_run = cell.runs.iter().zip(&figure.values);
         of_run.filter_map(|(run, value)| Some((run.seed, (*value)?))).collect()
     };
     let (before, now) = (values(one, before), values(other, now));
-    #[expect(clippy::cast_precision_loss, reason = "figures above 2^53 are beyond any run")]
-    let pair = |(seed, was): (&u64, &u64)| Some((*was as f64, *now.get(seed)? as f64));
+    let pair = |(seed, was): (&u64, &f64)| Some((*was, *now.get(seed)?));
     before.iter().filter_map(pair).collect()
 }
 

@@ -132,8 +132,7 @@ fn outcomes(cell: &Cell) -> Vec<Outcome> {
 fn metrics(cell: &Cell, run: usize) -> Metrics {
     let of = |figure: &super::model::Figure| {
         let value = figure.values.get(run).copied().flatten()?;
-        #[expect(clippy::cast_precision_loss, reason = "figures above 2^53 are beyond any run")]
-        Some(((figure.group.clone(), figure.metric.clone()), value as f64))
+        Some(((figure.group.clone(), figure.metric.clone()), value))
     };
     cell.figures.iter().filter_map(of).collect()
 }

@@ -1,6 +1,6 @@
 //! What `report.json` holds. The [schema](super::schema()) says the same for other people's programs.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::scenario::Prices;
 
@@ -205,8 +205,24 @@ pub struct Figure {
     pub unit: String,
     /// Over seeds; of what ends in `_max`, the greatest.
     pub mean: f64,
-    /// One for each run of the cell, in the same order; null where a run did not yield it.
-    pub values: Vec<Option<u64>>,
+    /// One for each run of the cell, in the same order; null where a run did not yield it. Whole, but for rates and ratios.
+    #[serde(serialize_with = "counted")]
+    pub values: Vec<Option<f64>>,
+}
+
+/// Writes what is whole without a decimal point: most figures are counted, and a report has many of them.
+fn counted<S: Serializer>(values: &[Option<f64>], to: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    #[serde(untagged)]
+    enum Number {
+        Counted(u64),
+        Other(f64),
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is whole, and from 0 up")]
+    let number = |value: f64| {
+        if value.fract() == 0.0 { Number::Counted(value as u64) } else { Number::Other(value) }
+    };
+    to.collect_seq(values.iter().map(|value| value.map(number)))
 }
 
 /// What one client of a group costs in 30 days that go on as the runs did.

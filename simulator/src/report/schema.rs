@@ -150,7 +150,7 @@ fn run() -> Value {
 }
 
 fn figure() -> Value {
-    let value = json!({ "type": ["integer", "null"], "minimum": 0 });
+    let value = json!({ "type": ["number", "null"], "minimum": 0 });
     object(
         "",
         &[

@@ -22,6 +22,7 @@ use crate::wan::Traffic;
 const SECOND_US: u64 = 1_000_000;
 /// Of `reconnect_peak_5s`.
 const PEAK_SECONDS: u64 = 5;
+const THOUSAND: u64 = 1000;
 /// Of `drain_peak`: a part of the window that is long enough for a rate, whatever the clients' own back-off draws.
 const PARTS_OF_WINDOW: u64 = 2;
 /// With fewer sessions the greatest part of them is a matter of chance.
@@ -146,13 +147,16 @@ struct Sheet<'a> {
 }
 
 impl Sheet<'_> {
+    #[expect(clippy::cast_precision_loss, reason = "figures above 2^53 are beyond any run")]
     fn put(&mut self, metric: &str, value: u64) {
-        self.put_ratio(metric, (value, 1));
+        self.metrics.insert((self.name.to_owned(), metric.to_owned()), value as f64);
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "figures above 2^53 are beyond any run")]
+    /// To the thousandth: so short a number is the same again when a report has been written and read.
+    #[expect(clippy::cast_precision_loss, reason = "parts are counted in thousands at most")]
     fn put_ratio(&mut self, metric: &str, (part, whole): (u64, u64)) {
-        self.metrics.insert((self.name.to_owned(), metric.to_owned()), part as f64 / whole as f64);
+        let thousandths = (THOUSAND * part + whole / 2) / whole;
+        self.metrics.insert((self.name.to_owned(), metric.to_owned()), thousandths as f64 / THOUSAND as f64);
     }
 
     /// What the clients themselves counted.

@@ -30,9 +30,8 @@ const DRAWN: [&str; 8] = [
 struct Sorted(Vec<f64>);
 
 impl Sorted {
-    #[expect(clippy::cast_precision_loss, reason = "figures above 2^53 are beyond any run")]
     fn of(figure: &Figure) -> Self {
-        let mut values: Vec<f64> = figure.values.iter().flatten().map(|value| *value as f64).collect();
+        let mut values: Vec<f64> = figure.values.iter().flatten().copied().collect();
         values.sort_by(f64::total_cmp);
         Self(values)
     }
