@@ -11,8 +11,9 @@ import random
 TOLERANCE = 0.05
 CONFIDENCE = 0.999
 RESAMPLES = 2000
-# What a forwarder that gets no turn makes of every figure: above this share of late packets they say nothing.
-LATE_MAX = 0.05
+# What a forwarder that gets no turn makes of every figure: above this share of late packets they say nothing. A machine with
+# time to spare has 0.2%; one with 2.4% took 9 ms too long for 90 kB, which is twice the bound.
+LATE_MAX = 0.01
 HEADER = ("| | p50, ms or bytes | off by | bound | p99, ms or bytes | off by | noise | n |\n"
           "|---|---|---|---|---|---|---|---|")
 
