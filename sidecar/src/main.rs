@@ -110,6 +110,11 @@ fn run(config: &Config, warnings: &[Finding], shown: Vec<Shown>, source: Source,
         runtime.shutdown_background();
         outcome
     });
+    exit_code(outcome)
+}
+
+/// Of a process that has run until it was told to stop, or could not start.
+fn exit_code(outcome: Result<(), Refusal>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Refusal(why, code)) => {
@@ -251,13 +256,7 @@ fn webhook(settings: webhook::Settings) -> ExitCode {
         runtime.shutdown_background();
         outcome
     });
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Refusal(why, code)) => {
-            tracing::error!("{why}");
-            ExitCode::from(code)
-        }
-    }
+    exit_code(outcome)
 }
 
 /// The demo warns and fails like the real thing, but says little else: the page is what there is to see.
