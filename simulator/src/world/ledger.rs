@@ -1,6 +1,7 @@
 //! Hears everything that actors and sidecars say, keeps it on record, and writes the history.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,6 +27,8 @@ use crate::backend::Network;
 
 /// Problems that are kept; a broken run has the same one over and over.
 const MAX_PROBLEMS: usize = 20;
+/// Most lines of the history are shorter, in bytes.
+const LINE_BYTES: usize = 96;
 
 /// The record of a run in the making.
 pub(super) struct Ledger {
@@ -522,6 +525,32 @@ impl SidecarEar {
     }
 }
 
+/// What the history says of an event, if anything.
+fn line(who: &Who, event: &Event) -> Option<String> {
+    let session = who.id;
+    let mut told = String::with_capacity(LINE_BYTES);
+    let written = match event {
+        Event::Backpressure { .. } | Event::RateLimited { .. } => return None,
+        Event::SessionOpened => write!(told, "session {session} of {} opened", who.client),
+        Event::Ended(end) => write!(
+            told,
+            "session {session} ended by {}: {} (client {:?}, app {:?})",
+            end.by,
+            end.cause,
+            end.client_code.map(|code| code.0),
+            end.app_code.map(|code| code.0)
+        ),
+        // Most of the lines of a run: written by hand, these take half as long.
+        Event::PingSent { to } => write!(told, "session {session}: PingSent {{ to: {to:?} }}"),
+        Event::PongReceived { from, rtt } => {
+            write!(told, "session {session}: PongReceived {{ from: {from:?}, rtt: {rtt:?} }}")
+        }
+        other => write!(told, "session {session}: {other:?}"),
+    };
+    written.expect("a string takes whatever is written to it");
+    Some(told)
+}
+
 impl telemetry::Observer for SidecarEar {
     fn event(&self, who: &Who, event: &Event) {
         // Told only where messages are traced, which is to make no difference to a run.
@@ -560,20 +589,9 @@ impl telemetry::Observer for SidecarEar {
         } else if let Some(gauge) = self.gauge(who.id) {
             self.ledger.gauges.event(gauge, event);
         }
-        let session = who.id;
-        let told = match event {
-            Event::Backpressure { .. } | Event::RateLimited { .. } => return,
-            Event::SessionOpened => format!("session {session} of {} opened", who.client),
-            Event::Ended(end) => format!(
-                "session {session} ended by {}: {} (client {:?}, app {:?})",
-                end.by,
-                end.cause,
-                end.client_code.map(|code| code.0),
-                end.app_code.map(|code| code.0)
-            ),
-            other => format!("session {session}: {other:?}"),
-        };
-        self.ledger.world.log(&self.name, told);
+        if let Some(told) = line(who, event) {
+            self.ledger.world.log(&self.name, told);
+        }
     }
 
     fn notice(&self, notice: &Notice<'_>) {

@@ -29,7 +29,7 @@ impl Line {
         let Self { sent, underway, .. } = self;
         sent.feed(bytes, |frame| {
             // The answer to a ping of the sidecar's ends there.
-            if frame.kind == Kind::Pong && end.foreign_pings.contains(&frame.payload) {
+            if frame.kind == Kind::Pong && end.foreign_pings.iter().rev().any(|ping| *ping == frame.payload) {
                 end.pongs_owed += 1;
                 return;
             }
