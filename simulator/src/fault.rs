@@ -55,7 +55,7 @@ impl State {
         self.kill(host);
         self.host_mut(host).up = false;
         let mut over = Vec::new();
-        for (id, conn) in &mut self.conns {
+        for (id, conn) in self.conns.iter_mut() {
             for side in crate::wan::Side::BOTH {
                 if conn.ends[side as usize].host == host {
                     conn.end(side).gone = true;
@@ -64,7 +64,7 @@ impl State {
                 }
             }
             if conn.is_over() {
-                over.push(*id);
+                over.push(id);
             }
         }
         for id in over {

@@ -8,7 +8,7 @@ use turmoil_net::Packet;
 
 use super::RunError;
 use super::event::Event;
-use super::state::{self, with};
+use super::state::{self, State, with};
 
 /// tokio's timers lie on whole milliseconds.
 const TIMER_US: u64 = 1000;
@@ -34,6 +34,7 @@ pub(super) async fn drive(limit_us: u64) -> RunError {
                 advance_to(aligned).await;
             } else {
                 let last_timer = with(|s| s.start) + Duration::from_micros(next / TIMER_US * TIMER_US);
+                state::is_up_to_date();
                 tokio::select! {
                     biased;
                     () = state::woken() => {}
@@ -65,22 +66,33 @@ fn happen(now: u64) -> bool {
     }
     with(|s| {
         s.ahead_us = None;
-        any || s.failure.is_some() || state::is_dirty()
+        std::mem::take(&mut s.roused) || any || s.failure.is_some() || state::is_dirty()
     })
 }
 
-/// Takes from the kernels what they have to send and lets it meet the network. True if tasks may be runnable now.
+/// Lets what applications have written, and what the kernels have to say, meet the network. True if tasks may be runnable
+/// now.
 fn pass(packets: &mut Vec<Packet>) -> bool {
     let mut any = false;
-    while state::is_dirty() {
-        state::egress(packets);
-        with(|s| {
-            s.stats.passes += 1;
-            packets.drain(..).for_each(|packet| s.emitted(packet));
-        });
-        any |= state::flush();
+    loop {
+        // A handshake goes before the first bytes; a FIN takes those before it along.
+        let dirty = state::is_dirty();
+        if dirty {
+            state::egress(packets);
+            with(|s| {
+                s.stats.passes += 1;
+                packets.drain(..).for_each(|packet| s.emitted(packet));
+            });
+        }
+        let unsent = state::take_unsent();
+        if unsent {
+            with(State::send_written);
+        }
+        if !dirty && !unsent {
+            return any;
+        }
+        any |= state::flush() | with(|s| std::mem::take(&mut s.roused));
     }
-    any
 }
 
 /// For code outside of the driver that needs the kernels' packets gone.
@@ -91,5 +103,7 @@ pub(crate) fn pass_now() {
 
 async fn advance_to(at_us: u64) {
     let gap = with(|s| Duration::from_micros(at_us.saturating_sub(s.now())));
+    // It moves the clock before anything else.
+    state::forget_now();
     tokio::time::advance(gap).await;
 }

@@ -30,7 +30,6 @@ pub(crate) struct AckInfo {
 /// A data segment or a FIN on its way.
 #[derive(Debug)]
 pub(crate) struct Segment {
-    pub(crate) offset: u64,
     pub(crate) payload: Bytes,
     pub(crate) fin: bool,
     pub(crate) sent_at: u64,

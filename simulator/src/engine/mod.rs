@@ -14,7 +14,7 @@ use turmoil_net::KernelConfig;
 pub(crate) use self::driver::pass_now;
 pub(crate) use self::event::{AckInfo, Event, Segment, Step};
 use self::state::Host;
-pub(crate) use self::state::{ConnId, State, call, mark_dirty, try_with, with};
+pub(crate) use self::state::{ConnId, State, call, count_turn, mark_dirty, mark_unsent, try_with, with};
 pub use self::world::World;
 use crate::history::{Digest, Entry};
 use crate::middlebox::{Cut, Hop};
@@ -29,9 +29,10 @@ pub const DEFAULT_TIME_LIMIT: Duration = Duration::from_hours(24);
 pub const DEFAULT_EVENT_LIMIT: u64 = 50_000_000;
 /// Lives that a host may have: restarts after a crash, plus one.
 pub const MAX_LIVES: u16 = 64;
-/// What a kernel keeps of a sender, in bytes: as much as a window of 16 bits lets out, so that one pass empties it.
+/// What a kernel keeps of a sender within its host, in bytes: as much as a window of 16 bits lets out, so that one pass
+/// empties it.
 const KERNEL_SEND_BYTES: usize = 65_535;
-/// What a kernel keeps for a reader, in bytes: never less than the modelled window and a segment.
+/// What a kernel keeps for a reader within its host, in bytes.
 pub(crate) const KERNEL_RECEIVE_BYTES: usize = 8 * 1024 * 1024;
 /// Ethernet's 1500 less the 12 bytes of TCP timestamps, which the kernels do not know of.
 const KERNEL_MTU: u32 = 1488;
@@ -218,6 +219,7 @@ fn run_here<R, Fut: Future<Output = R>>(
         .enable_time()
         .start_paused(true)
         .on_thread_park(state::on_park)
+        .on_thread_unpark(state::forget_now)
         .build()
         .expect("a runtime without I/O needs nothing that can be missing");
     let hosts = register(options);
@@ -263,7 +265,7 @@ async fn play_until_done<R, Fut: Future<Output = R>>(
                 Err(join) => unreachable!("nobody cancels the driver: {join}"),
             },
         }),
-        result = play(World::new()) => Ok(result),
+        result = state::play(play(World::new())) => Ok(result),
     };
     driver.abort();
     // Outside of the runtime, time is real again.

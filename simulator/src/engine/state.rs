@@ -3,8 +3,10 @@
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::future::poll_fn;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -17,7 +19,7 @@ use super::{Options, RunError, Stats};
 use crate::history::Log;
 use crate::middlebox::{Cut, Hop};
 use crate::rng::Stream;
-use crate::wan::{Addr, Conn, Links, TrafficTable};
+use crate::wan::{Addr, Conns, Links, Side, TrafficTable};
 
 /// Calls into the network without time going on, after which a run is taken to spin.
 const CALLS_PER_INSTANT: u64 = 20_000_000;
@@ -30,8 +32,17 @@ thread_local! {
     static GUARD: RefCell<Option<EnterGuard>> = const { RefCell::new(None) };
     /// A call may have left packets in a kernel: the next pass has something to do.
     static DIRTY: Cell<bool> = const { Cell::new(false) };
+    /// Applications have written to connections since the last pass.
+    static UNSENT: Cell<bool> = const { Cell::new(false) };
     /// The driver waits until no task is runnable.
     static WAITING: Cell<bool> = const { Cell::new(false) };
+    /// What [`State::now`] has read from the runtime's clock, which stands still while tasks run.
+    static NOW: Cell<Option<u64>> = const { Cell::new(None) };
+    /// Turns that tasks have had, the play among them; and at how many the driver last knew that none could run.
+    static TURNS: Cell<u64> = const { Cell::new(0) };
+    static QUIET_AT: Cell<u64> = const { Cell::new(u64::MAX) };
+    /// The play was woken and has not had its turn.
+    static PLAY_WOKEN: Cell<bool> = const { Cell::new(false) };
     static WAKE: Arc<Notify> = Arc::new(Notify::new());
     /// Rung when the run has failed.
     static FAILED: Arc<Notify> = Arc::new(Notify::new());
@@ -71,10 +82,13 @@ pub(crate) struct State {
     pub(crate) addresses: BTreeMap<Ipv4Addr, (u16, u16)>,
     pub(crate) names: BTreeMap<String, Vec<Ipv4Addr>>,
     pub(crate) links: Links,
-    pub(crate) conns: BTreeMap<ConnId, Conn>,
+    pub(crate) conns: Conns,
     /// Client and server address to connection.
     pub(crate) by_addr: BTreeMap<(Addr, Addr), ConnId>,
-    pub(crate) last_conn: ConnId,
+    /// Which connections have something that was written and not sent, in the order of the first write.
+    pub(crate) unsent: Vec<(ConnId, Side)>,
+    /// A task was woken since the driver last asked.
+    pub(crate) roused: bool,
     pub(crate) retired: TrafficTable,
     /// Connections that their kernel has given up.
     pub(crate) timed_out: BTreeSet<ConnId>,
@@ -116,9 +130,10 @@ impl State {
             addresses,
             names,
             links: Links::new(options.seed, &options.links),
-            conns: BTreeMap::new(),
+            conns: Conns::default(),
             by_addr: BTreeMap::new(),
-            last_conn: 0,
+            unsent: Vec::new(),
+            roused: false,
             retired: TrafficTable::default(),
             timed_out: BTreeSet::new(),
             cuts: Vec::new(),
@@ -138,7 +153,11 @@ impl State {
         if let Some(ahead) = self.ahead_us {
             return ahead;
         }
-        u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
+        NOW.get().unwrap_or_else(|| {
+            let now = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
+            NOW.set(Some(now));
+            now
+        })
     }
 
     pub(crate) fn schedule(&mut self, at: u64, event: Event) {
@@ -247,20 +266,86 @@ pub(crate) fn is_dirty() -> bool {
     DIRTY.get()
 }
 
+/// An application has written something.
+pub(crate) fn mark_unsent() {
+    UNSENT.set(true);
+}
+
+/// Whether one has, once.
+pub(crate) fn take_unsent() -> bool {
+    UNSENT.replace(false)
+}
+
+/// The runtime's clock may go on from here: it does so while the runtime is parked, and when the driver says so.
+pub(super) fn forget_now() {
+    NOW.set(None);
+}
+
 /// Called by the runtime when no task is runnable.
 pub(super) fn on_park() {
-    if WAITING.replace(false) || DIRTY.get() {
+    if WAITING.replace(false) || DIRTY.get() || UNSENT.get() {
         WAKE.with(|wake| wake.notify_one());
     }
 }
 
 /// Done once no task is runnable.
+///
+/// Parking tells for sure, but costs as much as all else that a packet costs. It is not needed where nobody had a turn since the
+/// last time: what can run is in the queue, which is first in, first out, before the driver.
 pub(super) async fn quiet() {
+    to_the_back().await;
+    if TURNS.get() == QUIET_AT.get() && !PLAY_WOKEN.get() {
+        WAITING.set(false);
+        return;
+    }
     WAITING.set(true);
     woken().await;
+    QUIET_AT.set(TURNS.get());
 }
 
-/// Done when a kernel may have something to send and no task is runnable.
+/// The driver has looked at all that is scheduled.
+pub(super) fn is_up_to_date() {
+    WAITING.set(false);
+}
+
+/// Lets every task have its turn that can run now.
+async fn to_the_back() {
+    let mut gone = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut gone, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// A task has its turn.
+pub(crate) fn count_turn() {
+    TURNS.set(TURNS.get() + 1);
+}
+
+/// Runs the play, which is in no queue, so that [`quiet`] knows of it.
+pub(super) async fn play<F: Future>(play: F) -> F::Output {
+    struct Alarm(Waker);
+    impl Wake for Alarm {
+        fn wake(self: Arc<Self>) {
+            PLAY_WOKEN.set(true);
+            self.0.wake_by_ref();
+        }
+    }
+    let mut play = std::pin::pin!(play);
+    poll_fn(|cx| {
+        count_turn();
+        PLAY_WOKEN.set(false);
+        let alarm = Waker::from(Arc::new(Alarm(cx.waker().clone())));
+        play.as_mut().poll(&mut Context::from_waker(&alarm))
+    })
+    .await
+}
+
+/// Done when a kernel may have something to send, or something was scheduled, and no task is runnable.
 pub(super) async fn woken() {
     WAKE.with(Arc::clone).notified().await;
 }
@@ -270,6 +355,8 @@ pub(super) async fn failed() {
 }
 
 pub(super) fn install(state: State) {
+    forget_now();
+    QUIET_AT.set(u64::MAX);
     STATE.with(|slot| *slot.borrow_mut() = Some(state));
 }
 

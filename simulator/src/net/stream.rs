@@ -12,7 +12,7 @@ use turmoil_net::{HostId, Packet, TcpFlags, TcpSegment, Transport, set_current};
 
 use super::SimNet;
 use crate::engine::{ConnId, KERNEL_RECEIVE_BYTES, call, mark_dirty, try_with, with};
-use crate::wan::{Addr, Side};
+use crate::wan::{Addr, Called, Side};
 
 /// A stream of a simulated host.
 #[derive(Debug)]
@@ -58,6 +58,11 @@ impl SimStream {
 
     /// Ready once a read would not wait: there is data, the end, or an error. Call it again after each read.
     pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match with(|s| s.readable(self.conn, self.side, cx)) {
+            Called::Moved(_) => return Poll::Ready(Ok(())),
+            Called::Waits => return Poll::Pending,
+            Called::AskKernel => {}
+        }
         let mut byte = [0];
         let mut buf = ReadBuf::new(&mut byte);
         let readable = self.socket().poll_peek(cx, &mut buf);
@@ -114,18 +119,18 @@ impl SimStream {
 
 impl AsyncRead for SimStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match call(|s| s.read(self.conn, self.side, cx, buf)) {
+            Called::Moved(_) => return Poll::Ready(Ok(())),
+            Called::Waits => return Poll::Pending,
+            Called::AskKernel => {}
+        }
         let before = buf.filled().len();
         let read = ready!(Pin::new(self.socket()).poll_read(cx, buf));
         let bytes = buf.filled().len() - before;
-        let (conn, side) = (self.conn, self.side);
-        if conn == 0 && bytes > 0 {
+        if self.conn == 0 && bytes > 0 {
             self.reopen_loopback(bytes);
+            call(|_| ());
         }
-        call(|s| {
-            if bytes > 0 {
-                s.was_read(conn, side, bytes);
-            }
-        });
         Poll::Ready(read.map_err(|error| self.meaning(error)))
     }
 }
@@ -133,8 +138,12 @@ impl AsyncRead for SimStream {
 impl AsyncWrite for SimStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.check_reset()?;
+        match call(|s| s.write(self.conn, self.side, cx, buf)) {
+            Called::Moved(bytes) => return Poll::Ready(Ok(bytes)),
+            Called::Waits => return Poll::Pending,
+            Called::AskKernel => {}
+        }
         let written = ready!(Pin::new(self.socket()).poll_write(cx, buf));
-        call(|_| ());
         mark_dirty();
         Poll::Ready(written.map_err(|error| self.meaning(error)))
     }
@@ -147,6 +156,7 @@ impl AsyncWrite for SimStream {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.check_reset()?;
         let shut = ready!(Pin::new(self.socket()).poll_shutdown(cx));
+        with(|s| s.was_shut(self.conn, self.side));
         mark_dirty();
         Poll::Ready(shut.map_err(|error| self.meaning(error)))
     }
@@ -160,9 +170,10 @@ impl Drop for SimStream {
             std::mem::forget(inner);
             return;
         }
+        let (conn, side) = (self.conn, self.side);
+        call(|s| s.will_drop(conn, side));
         set_current(self.kernel);
         drop(inner);
-        let (conn, side) = (self.conn, self.side);
         call(|s| s.dropped(conn, side));
         mark_dirty();
     }

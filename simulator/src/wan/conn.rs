@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::task::Waker;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::congestion::Congestion;
 use super::traffic::Counter;
@@ -78,6 +79,8 @@ pub(crate) struct End {
     pub(crate) orphan: bool,
     /// The kernel has no socket for it any more.
     pub(crate) gone: bool,
+    /// The application writes no more.
+    pub(crate) shut: bool,
     /// The kernel has emitted its FIN.
     pub(crate) finished: bool,
     /// A RST waits until what came before it was read.
@@ -88,12 +91,15 @@ pub(crate) struct End {
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts about a direction, not one state")]
 pub(crate) struct Flow {
-    /// Sequence number of offset 0.
+    /// The kernels' sequence number for all of it: the bytes do not pass through them.
     pub(crate) base: u32,
+    /// Taken from the application since the last pass.
+    pub(crate) written: BytesMut,
+    /// What counts against the application's send buffer.
+    pub(crate) held: usize,
+    pub(crate) writer: Option<Waker>,
     pub(crate) queue: VecDeque<Bytes>,
     pub(crate) queued: usize,
-    /// The kernel waits for its bytes to be acknowledged.
-    pub(crate) kernel_waits: bool,
     /// Sent for the first time up to here.
     pub(crate) sent: u64,
     /// Segments whose ACK has not come.
@@ -104,7 +110,12 @@ pub(crate) struct Flow {
     pub(crate) fin_waits: bool,
     pub(crate) fin_sent: bool,
     pub(crate) fin_arrived: bool,
-    /// Handed to the reader's kernel, and read by the application.
+    /// The reader's kernel knows of it: all before it was read.
+    pub(crate) fin_told: bool,
+    /// There to be read, and who waits for it.
+    pub(crate) arrived: VecDeque<Bytes>,
+    pub(crate) reader: Option<Waker>,
+    /// There, and read by the application.
     pub(crate) delivered: u64,
     pub(crate) read: u64,
     /// The sender may send up to here; the reader has said so; the same on the reader's side.
@@ -141,9 +152,11 @@ impl Flow {
     fn new() -> Self {
         Self {
             base: 0,
+            written: BytesMut::new(),
+            held: 0,
+            writer: None,
             queue: VecDeque::new(),
             queued: 0,
-            kernel_waits: false,
             sent: 0,
             out: 0,
             congestion: Congestion::new(),
@@ -152,6 +165,9 @@ impl Flow {
             fin_waits: false,
             fin_sent: false,
             fin_arrived: false,
+            fin_told: false,
+            arrived: VecDeque::new(),
+            reader: None,
             delivered: 0,
             read: 0,
             limit: WINDOW_MIN,
@@ -164,24 +180,13 @@ impl Flow {
         }
     }
 
-    /// The sequence number of an offset.
-    pub(crate) fn seq(&self, offset: u64) -> u32 {
-        #[expect(clippy::cast_possible_truncation, reason = "sequence numbers wrap (RFC 9293 section 3.4)")]
-        let low = offset as u32;
-        self.base.wrapping_add(low)
-    }
-
-    /// The sequence number after all that the kernel has emitted.
-    pub(crate) fn kernel_end(&self) -> u32 {
-        self.seq(self.sent + self.queued as u64)
-    }
-
     /// How far the reader lets the sender go: the window grows with what the application reads, as Linux' does.
     pub(crate) fn window_end(&self) -> u64 {
         self.read + (WINDOW_MIN + WINDOW_GROWTH * self.read).min(WINDOW_MAX)
     }
 
     pub(crate) fn forget_queue(&mut self) {
+        self.written.clear();
         self.queue.clear();
         self.queued = 0;
     }
@@ -213,6 +218,7 @@ impl Conn {
             addr,
             orphan: false,
             gone: false,
+            shut: false,
             finished: false,
             reset_waits: false,
         };
@@ -242,7 +248,7 @@ impl Conn {
     /// Whether the kernel of this side needs nothing more from the network.
     fn is_done(&self, side: Side) -> bool {
         let end = &self.ends[side as usize];
-        end.gone || (end.finished && self.flows[side.other() as usize].fin_arrived)
+        end.gone || (end.finished && self.flows[side.other() as usize].fin_told)
     }
 
     pub(crate) fn is_over(&self) -> bool {

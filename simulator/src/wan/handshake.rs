@@ -18,8 +18,8 @@ const FIRST_PORT: u16 = 49_152;
 const KERNEL_WINDOW: u16 = u16::MAX;
 
 impl State {
-    /// A kernel has emitted a packet: its part of the handshake crosses as it is, data and FIN go to the
-    /// connection's own sender, and its ACKs end here.
+    /// A kernel has emitted a packet: its part of the handshake crosses as it is, a FIN goes to the
+    /// connection's own sender behind what was written, and ACKs end here.
     pub(crate) fn emitted(&mut self, packet: Packet) {
         let Transport::Tcp(tcp) = packet.payload else { return };
         let Some((from, to)) = Addr::new(packet.src, tcp.src_port).zip(Addr::new(packet.dst, tcp.dst_port)) else {
@@ -50,8 +50,9 @@ impl State {
                 conn.stage = Stage::AckSent;
                 self.send_step(id, Step::Ack, 0);
             }
-            if !tcp.payload.is_empty() || tcp.flags.fin {
-                self.kernel_sent(id, side, tcp.payload, tcp.flags.fin);
+            if tcp.flags.fin {
+                self.take_written(id, side);
+                self.queue_up(id, side, Bytes::new(), true);
             }
         }
     }
@@ -65,10 +66,8 @@ impl State {
         let life = self.host(host).life;
         let mut conn = Conn::new(client, (host, life, to), "".into());
         conn.flow(Side::Client).base = seq.wrapping_add(1);
-        self.last_conn += 1;
-        let id = self.last_conn;
         conn.watches = self.watches((client.0, client.2), (host, to));
-        self.conns.insert(id, conn);
+        let id = self.conns.insert(conn);
         self.by_addr.insert((client.2, to), id);
         self.send_step(id, Step::Syn, 0);
     }
@@ -183,6 +182,11 @@ impl State {
             }),
         };
         self.outbox.push(packet);
+        // It ends something, or opens it: whoever waits for bytes has to ask the kernel now.
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let (reader, writer) = (conn.flow(to.other()).reader.take(), conn.flow(to).writer.take());
+        self.rouse(reader);
+        self.rouse(writer);
     }
 
     /// The address by which the kernel of one of a host's lives knows itself.

@@ -1,14 +1,16 @@
 //! The wide area between hosts: links with latency, jitter, bandwidth and loss, and a model of the TCP that crosses
 //! them.
 //!
-//! The simulated kernels (turmoil-net) are the socket interface of each host; what lies between two kernels is ours.
-//! A segment that a kernel emits is acknowledged to it at once and goes into the connection's own sender, which has a
-//! congestion window, a retransmission timer and a peer with a receive window, and decides when the bytes arrive and
+//! The simulated kernels (turmoil-net) have the addresses, ports, listeners, backlogs, handshakes and closing states of each
+//! host; what lies between two kernels is ours. What an application writes goes to the connection's own sender, which has
+//! a congestion window, a retransmission timer and a peer with a receive window, and decides when the bytes arrive and
 //! what is counted on the wire. So windows go beyond the kernel's 64 KiB, and loss delays instead of breaking order.
 
 mod acks;
+mod buffers;
 mod congestion;
 mod conn;
+mod conns;
 mod handshake;
 mod link;
 mod receive;
@@ -16,8 +18,10 @@ mod reset;
 mod send;
 mod traffic;
 
+pub(crate) use self::buffers::Called;
 pub(crate) use self::congestion::INITIAL_WINDOW;
 pub(crate) use self::conn::{Addr, Conn, Side};
+pub(crate) use self::conns::Conns;
 pub(crate) use self::link::Links;
 pub use self::link::{Link, Place};
 pub(crate) use self::traffic::TrafficTable;

@@ -34,7 +34,6 @@ impl State {
         }
         let Some(conn) = self.conns.get_mut(&id) else { return };
         let flow = conn.flow(from);
-        let seq = flow.seq(segment.offset);
         flow.delivered += segment.payload.len() as u64;
         flow.fin_arrived |= segment.fin;
         if !segment.acked && !segment.fin {
@@ -44,9 +43,13 @@ impl State {
         flow.unacked.sent_at = segment.sent_at;
         flow.unacked.arrived_at = now;
         let at_once = segment.fin || flow.unacked.bytes > MSS;
-        // Without the ACK flag: what this kernel has sent is acknowledged to it by its own sender.
-        let flags = TcpFlags { psh: !segment.payload.is_empty(), fin: segment.fin, ..TcpFlags::default() };
-        self.hand_over(id, to, seq, 0, flags, segment.payload);
+        if !segment.payload.is_empty() {
+            flow.arrived.push_back(segment.payload);
+            let reader = flow.reader.take();
+            self.rouse(reader);
+        } else if flow.arrived.is_empty() {
+            self.tell_fin(id, to);
+        }
         if at_once {
             self.acknowledge(id, from);
         } else {
@@ -58,7 +61,6 @@ impl State {
             }
         }
         if segment.fin {
-            crate::engine::mark_dirty();
             self.retire_if_over(id);
         }
     }
@@ -87,6 +89,8 @@ impl State {
 
     /// Tells the kernel of `to` that the connection is reset.
     pub(super) fn reset_kernel(&mut self, id: ConnId, to: Side) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        conn.flow(to.other()).arrived.clear();
         let Some(conn) = self.conns.get(&id) else { return };
         let end = &conn.ends[to as usize];
         if !self.host(end.host).up || self.host(end.host).life != end.life {

@@ -103,7 +103,9 @@ impl State {
         let found: Vec<_> = self
             .conns
             .iter()
-            .flat_map(|(id, conn)| Side::BOTH.into_iter().filter(|side| lingers(conn, *side)).map(|side| (*id, side)))
+            .flat_map(|(id, conn)| {
+                Side::BOTH.into_iter().filter(|side| lingers(conn, *side)).map(move |side| (id, side))
+            })
             .collect();
         for (id, side) in found {
             self.reset_kernel(id, side);
@@ -120,7 +122,12 @@ impl State {
 
     /// Forgets a connection, but not what it has cost.
     pub(crate) fn retire(&mut self, id: ConnId) {
-        let Some(conn) = self.conns.remove(&id) else { return };
+        let Some(mut conn) = self.conns.remove(&id) else { return };
+        for flow in &mut conn.flows {
+            let (reader, writer) = (flow.reader.take(), flow.writer.take());
+            self.rouse(reader);
+            self.rouse(writer);
+        }
         self.by_addr.remove(&(conn.ends[0].addr, conn.ends[1].addr));
         self.retired.add(conn.traffic_key(), conn.counters);
     }
@@ -156,14 +163,8 @@ impl State {
         flow.fin_sent = true;
         let at = at.max(flow.last_arrival);
         flow.last_arrival = at;
-        let segment = crate::engine::Segment {
-            offset: flow.sent,
-            payload: bytes::Bytes::new(),
-            fin: true,
-            sent_at: now,
-            acked: false,
-            ack: None,
-        };
+        let segment =
+            crate::engine::Segment { payload: bytes::Bytes::new(), fin: true, sent_at: now, acked: false, ack: None };
         self.schedule(at, Event::Segment { conn: id, from, segment });
     }
 }

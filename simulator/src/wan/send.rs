@@ -18,8 +18,8 @@ const RETRIES: u32 = 15;
 const MAX_LOSSES: u32 = 8;
 
 impl State {
-    /// A kernel has emitted data or its FIN.
-    pub(super) fn kernel_sent(&mut self, id: ConnId, side: Side, payload: Bytes, fin: bool) {
+    /// Takes a segment of what was written, or the FIN that the kernel has emitted.
+    pub(super) fn queue_up(&mut self, id: ConnId, side: Side, payload: Bytes, fin: bool) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         let cut = conn.flow(side).cut;
         conn.counter(side).payload += if cut { 0 } else { payload.len() as u64 };
@@ -36,7 +36,6 @@ impl State {
         if !payload.is_empty() {
             flow.queued += payload.len();
             flow.queue.push_back(payload);
-            flow.kernel_waits = true;
         }
         if fin {
             flow.fin_waits = true;
@@ -45,27 +44,18 @@ impl State {
         self.pump(id, side);
     }
 
-    /// The kernel's FIN is acknowledged at once, with all before it: it is in good hands.
+    /// The kernel's FIN is acknowledged at once: it is in good hands.
     fn finish_kernel(&mut self, id: ConnId, side: Side) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         conn.end(side).finished = true;
-        let flow = conn.flow(side);
-        flow.kernel_waits = false;
-        let end = flow.kernel_end().wrapping_add(1);
-        self.ack_kernel(id, side, end);
+        let (seq, end) = (conn.flow(side.other()).base, conn.flow(side).base.wrapping_add(1));
+        self.hand_over(id, side, seq, end, TcpFlags { ack: true, ..TcpFlags::default() }, Bytes::new());
         // Closing sockets are swept out by a pass.
         crate::engine::mark_dirty();
         self.retire_if_over(id);
     }
 
-    fn ack_kernel(&mut self, id: ConnId, side: Side, ack: u32) {
-        let Some(conn) = self.conns.get_mut(&id) else { return };
-        let peer = conn.flow(side.other());
-        let seq = peer.seq(peer.delivered);
-        self.hand_over(id, side, seq, ack, TcpFlags { ack: true, ..TcpFlags::default() }, Bytes::new());
-    }
-
-    /// Sends what the windows allow; then lets the kernel have more from its application.
+    /// Sends what the windows allow; then lets the application write more.
     pub(super) fn pump(&mut self, id: ConnId, side: Side) {
         while self.may_send(id, side) {
             let (key, blocked) = self.path(id, side);
@@ -80,10 +70,10 @@ impl State {
         let flow = conn.flow(side);
         let window = flow.congestion.window as usize;
         // Linux lets an application fill twice the congestion window.
-        if flow.kernel_waits && flow.queued + flow.out as usize * MSS <= 2 * window * MSS {
-            flow.kernel_waits = false;
-            let end = flow.kernel_end();
-            self.ack_kernel(id, side, end);
+        if flow.held > flow.written.len() && flow.queued + flow.out as usize * MSS <= 2 * window * MSS {
+            flow.held = flow.written.len();
+            let writer = flow.writer.take();
+            self.rouse(writer);
         }
     }
 
@@ -137,7 +127,7 @@ impl State {
         if !fin {
             flow.out += 1;
         }
-        let segment = Segment { offset, payload, fin, sent_at: now, acked, ack };
+        let segment = Segment { payload, fin, sent_at: now, acked, ack };
         self.schedule(at, Event::Segment { conn: id, from: side, segment });
         if acked {
             self.selective_ack(id, side, passage.arrival, now);
@@ -296,7 +286,7 @@ impl State {
     /// What was on the wire so far, by hosts, port and label.
     pub(crate) fn traffic(&self) -> Vec<Traffic> {
         let mut table: TrafficTable = self.retired.clone_sums();
-        for conn in self.conns.values() {
+        for (_, conn) in self.conns.iter() {
             table.add(conn.traffic_key(), conn.counters);
         }
         table.into_rows(|host| self.host(host).name.clone())
