@@ -1,6 +1,7 @@
 //! The simulated network against what real kernels were measured to do.
 
 mod bulk;
+mod closing;
 mod determinism;
 mod faults;
 mod loss;
