@@ -61,6 +61,7 @@ const BURST_SPACING: Duration = Duration::ZERO;
 
 /// What a run can be told besides its scenario and its seed.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "what is kept of a run: each is there or not by itself")]
 pub struct Options {
     /// The network underneath. Not every scenario can be played on the second one: see [`unplayable_on`].
     pub backend: Backend,

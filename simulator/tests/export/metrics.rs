@@ -1,5 +1,7 @@
 //! Metrics of a run: what its sidecars counted, as OpenTelemetry's own types read it.
 
+#![expect(clippy::float_cmp, reason = "what is counted is whole, and what is not is rounded")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;

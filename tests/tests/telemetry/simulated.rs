@@ -25,6 +25,8 @@ updates = "periodic"
 rate = "30/m"
 "#;
 
+type Answer = fn(&Request) -> Reply;
+
 /// Plays the world for a collector: the exit code, what was said on standard error, and the file besides.
 fn replay(collector: &Collector, protocol: &str) -> (Option<i32>, String, String) {
     let scratch = Scratch::new();
@@ -52,7 +54,7 @@ fn metrics(request: ExportMetricsServiceRequest) -> (String, Vec<(String, String
 
 #[test]
 fn a_collector_has_both_over_http_and_over_grpc() {
-    let take: fn(&Request) -> Reply = |_| Reply::Take;
+    let take: Answer = |_| Reply::Take;
     for (collector, protocol) in [(Collector::http(take), "http/protobuf"), (Collector::grpc(take), "grpc")] {
         let (code, err, lines) = replay(&collector, protocol);
         assert_eq!((code, err.as_str()), (Some(0), ""), "{protocol}");
@@ -76,7 +78,7 @@ fn a_collector_has_both_over_http_and_over_grpc() {
 
 #[test]
 fn a_collector_that_does_not_take_all_metrics_is_a_failure() {
-    let answers: [(fn(&Request) -> Reply, &str); 2] = [
+    let answers: [(Answer, &str); 2] = [
         (
             |request| if request.traces { Reply::Take } else { Reply::Partial(2) },
             "error: the collector does not have all of it: it rejected 2 points of metrics\n",
