@@ -159,7 +159,7 @@ async fn start(config: &Config, given: Vec<(SocketAddr, TcpListener)>) -> Result
     let observer = Arc::new(Observers(vec![Arc::new(telemetry::Log), Arc::new(access_log)]));
     let exporter = Exporter::new(net, config, &crypto).map_err(StartError::from)?;
     let tracer = exporter.as_ref().and_then(Exporter::tracer).cloned();
-    let surroundings = Surroundings { crypto: crypto.clone(), tls, max_connections, observer, tracer };
+    let surroundings = Surroundings { crypto: crypto.clone(), tls, max_connections, observer, tracer, metrics: false };
     let server = Server::start_on(net, config, surroundings, &mut inherited).await?;
     systemd::all_taken(&inherited)?;
     for socket in inherited.left() {

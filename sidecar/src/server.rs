@@ -65,6 +65,8 @@ pub struct Surroundings {
     pub observer: Arc<dyn Observer>,
     /// `None` records no trace.
     pub tracer: Option<Arc<Tracer>>,
+    /// Count even where nobody can ask for it by the configuration: [`Control::metrics`] has it.
+    pub metrics: bool,
 }
 
 /// A sidecar whose listeners are bound.
@@ -99,10 +101,10 @@ impl<N: Net> Server<N> {
         surroundings: Surroundings,
         inherited: &mut Inherited<N::Listener>,
     ) -> Result<Self, StartError> {
-        let Surroundings { crypto, tls, max_connections, observer, tracer } = surroundings;
+        let Surroundings { crypto, tls, max_connections, observer, tracer, metrics } = surroundings;
         // Counting costs little, but nothing at all where nobody can ask for it.
-        let metrics =
-            (config.admin.is_some() || config.otlp.metrics.is_some()).then(|| Arc::new(Metrics::new(net.wall_clock())));
+        let counts = metrics || config.admin.is_some() || config.otlp.metrics.is_some();
+        let metrics = counts.then(|| Arc::new(Metrics::new(net.wall_clock())));
         let observer: Arc<dyn Observer> = match &metrics {
             Some(metrics) => Arc::new(Observers(vec![Arc::clone(metrics) as Arc<dyn Observer>, observer])),
             None => observer,

@@ -53,6 +53,7 @@ pub async fn run(
         max_connections: connections_that_fit(),
         observer: Arc::new(telemetry::Log),
         tracer: None,
+        metrics: false,
     };
     let server = Server::start(net, &config(&demo, app), surroundings).await?;
 

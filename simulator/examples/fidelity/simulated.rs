@@ -75,7 +75,8 @@ async fn sidecar(edge: &SimNet) {
     let crypto = crypto::crypto(edge, edge.index());
     let tls = Some(crypto::server_side(&crypto));
     let observer = Arc::new(outrigger::telemetry::Log);
-    let surroundings = Surroundings { crypto, tls, max_connections: MAX_CONNECTIONS, observer, tracer: None };
+    let surroundings =
+        Surroundings { crypto, tls, max_connections: MAX_CONNECTIONS, observer, tracer: None, metrics: false };
     let server = Server::start(edge.clone(), &config, surroundings).await.expect("the simulated ports are free");
     edge.spawn(server.run(std::future::pending(), std::future::pending()));
 }

@@ -37,6 +37,15 @@ impl HostNet {
         }
     }
 
+    /// Calls `f`, which may be about instants of this host: where each host has a runtime of its own, those of another
+    /// one mean nothing to it.
+    pub(crate) fn on_its_clock<T>(&self, f: impl FnOnce() -> T) -> T {
+        match self {
+            Self::TurmoilNet(_) => f(),
+            Self::Turmoil(net) => net.on_its_clock(f),
+        }
+    }
+
     /// An address on this host, the same over restarts.
     pub fn addr(&self, port: u16) -> SocketAddr {
         let ip: IpAddr = match self {

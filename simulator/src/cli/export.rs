@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::ValueHint;
 use clap::{Arg, ArgMatches, value_parser};
-use outrigger::config::{self, Export, Sources};
+use outrigger::config::{self, Otlp, Sources};
 use outrigger::net::TokioNet;
 use outrigger::telemetry::otlp::Courier;
 use outrigger::tls::Crypto;
@@ -14,6 +14,7 @@ use tokio::runtime::Builder;
 use crate::export;
 use crate::scenario::Scenario;
 use crate::world::Run;
+use crate::world::readings::Reading;
 
 const OTLP: &str = "export-otlp";
 const ENDPOINT: &str = "export-otlp-endpoint";
@@ -26,11 +27,11 @@ pub(super) fn args() -> [Arg; 4] {
         arg.value_hint(ValueHint::FilePath)
     };
     [
-        file(OTLP).help("Write what sidecars recorded as OTLP JSON lines"),
+        file(OTLP).help("Write what sidecars recorded and counted, traces and metrics, as OTLP JSON lines"),
         Arg::new(ENDPOINT)
             .long(ENDPOINT)
             .value_name("URL")
-            .help("Send it to a collector instead or as well, such as http://localhost:4318"),
+            .help("Send both to a collector instead or as well, such as http://localhost:4318"),
         Arg::new(PROTOCOL)
             .long(PROTOCOL)
             .value_name("PROTOCOL")
@@ -46,7 +47,7 @@ pub(super) fn args() -> [Arg; 4] {
 pub(super) struct Exports {
     otlp: Option<PathBuf>,
     chrome: Option<PathBuf>,
-    collector: Option<Export>,
+    collector: Option<Otlp>,
 }
 
 impl Exports {
@@ -68,6 +69,11 @@ impl Exports {
         self.otlp.is_some() || self.chrome.is_some() || self.collector.is_some()
     }
 
+    /// Whether sidecars have to be read in the run.
+    pub(super) fn readings(&self) -> bool {
+        self.otlp.is_some() || self.collector.is_some()
+    }
+
     /// Fails with the first thing that could not be done.
     pub(super) fn write(&self, scenario: &Scenario, run: &Run) -> Result<(), String> {
         let written =
@@ -81,17 +87,20 @@ impl Exports {
         if let Some(collector) = &self.collector {
             send(collector, scenario, run)?;
         }
-        match &run.spans {
-            Some(spans) if spans.left_out > 0 => {
-                Err(format!("{} spans were too many and are left out", spans.left_out))
-            }
-            _ => Ok(()),
+        let spans = run.spans.as_ref().map_or(0, |spans| spans.left_out);
+        let readings = run.readings.as_ref().map_or(0, |readings| readings.left_out);
+        match (spans, readings) {
+            (0, 0) => Ok(()),
+            (0, readings) => Err(format!(
+                "{readings} exports of metrics were too many and are left out: give a longer metric_export_interval"
+            )),
+            (spans, _) => Err(format!("{spans} spans were too many and are left out")),
         }
     }
 }
 
-/// The collector as the sidecar would read it.
-fn collector(url: &str, protocol: &str) -> Result<Export, String> {
+/// The collector as the sidecar would read it: for traces, and for metrics.
+fn collector(url: &str, protocol: &str) -> Result<Otlp, String> {
     let flags = [("upstream", "localhost:1"), ("otlp_endpoint", url), ("otlp_protocol", protocol)];
     let flags = flags.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
     let resolved = config::resolve(&Sources { flags, ..Sources::default() }, None);
@@ -100,23 +109,29 @@ fn collector(url: &str, protocol: &str) -> Result<Export, String> {
             report.faults.iter().map(|fault| format!("{}; {}", fault.problem, fault.advice)).collect();
         format!("--{ENDPOINT}: {}", faults.join("; "))
     })?;
-    Ok(config.otlp.traces.expect("an endpoint was given"))
+    Ok(config.otlp)
 }
 
 /// The run is over: from here on there is a real network and a real clock.
-fn send(collector: &Export, scenario: &Scenario, run: &Run) -> Result<(), String> {
+fn send(collector: &Otlp, scenario: &Scenario, run: &Run) -> Result<(), String> {
     let failed = |why: String| format!("the collector does not have all of it: {why}");
     let runtime = Builder::new_current_thread().enable_all().build().map_err(|why| failed(why.to_string()))?;
     runtime.block_on(async {
         let net = TokioNet::default();
-        let courier = Courier::new(net, collector, &Crypto::new(net));
+        let given = "an endpoint was given";
+        let (traces, metrics) = (collector.traces.as_ref().expect(given), collector.metrics.as_ref().expect(given));
+        let courier = Courier::new(net, traces, metrics, &Crypto::new(net));
         let mut courier = courier.map_err(|why| failed(why.to_string()))?;
+        let all_of = |taken: Result<u64, String>, what: &str| match taken {
+            Ok(0) => Ok(()),
+            Ok(rejected) => Err(failed(format!("it rejected {rejected} {what}"))),
+            Err(why) => Err(failed(why)),
+        };
         for (resource, spans) in export::batches(scenario, run) {
-            match courier.traces(&resource, spans).await {
-                Ok(0) => {}
-                Ok(rejected) => return Err(failed(format!("it rejected {rejected} spans"))),
-                Err(why) => return Err(failed(why)),
-            }
+            all_of(courier.traces(&resource, spans).await, "spans")?;
+        }
+        for (resource, Reading { figures, since, at, .. }) in export::readings(scenario, run) {
+            all_of(courier.metrics(&resource, figures, *since, *at).await, "points of metrics")?;
         }
         Ok(())
     })

@@ -28,7 +28,8 @@ pub(super) fn replay(matches: &ArgMatches, out: &mut dyn Write, err: &mut dyn Wr
         }
     };
     let packets = matches.get_flag("packets");
-    let options = Options { backend, packets, story: exports.story(), spans: exports.spans(), ..Options::default() };
+    let (story, spans, readings) = (exports.story(), exports.spans(), exports.readings());
+    let options = Options { backend, packets, story, spans, readings, ..Options::default() };
     let scenario = &loaded[0].variants[task.variant].1;
     match world::run(scenario, task.seed, &options) {
         Ok(run) => {

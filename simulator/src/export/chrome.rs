@@ -29,6 +29,7 @@ pub fn chrome(scenario: &Scenario, run: &Run) -> String {
         drawing.network(story);
         drawing.clients(story);
         drawing.sessions(story);
+        drawing.open_sessions(story);
     }
     drawing.spans();
     let about = json!({ "scenario": scenario.name, "seed": run.seed, "digest": format!("{:016x}", run.digest.total) });
@@ -182,6 +183,29 @@ impl Drawing<'_> {
             let at_app = (Self::app(app), (sidecar as u64 + 1) << 48 | track.1);
             self.track(at_app, &format!("{name} session {id}{again}"));
             self.complete(at_app, "session", (opened_us, over), &how);
+        }
+    }
+
+    /// How many sessions each sidecar has, whenever that changes.
+    fn open_sessions(&mut self, story: &Story) {
+        for sidecar in 0..self.scenario.sidecars.len() {
+            // Of each moment, how many more there are.
+            let mut changes: BTreeMap<u64, i64> = BTreeMap::from([(0, 0)]);
+            for session in story.sidecar_sessions.iter().filter(|session| session.sidecar == sidecar) {
+                *changes.entry(session.opened_us).or_default() += 1;
+                if let Some(over_us) = session.over_us() {
+                    *changes.entry(over_us).or_default() -= 1;
+                }
+            }
+            let pid = self.sidecar(sidecar);
+            let mut open = 0;
+            for (ts, more) in changes {
+                open += more;
+                let args = json!({ "sessions": open });
+                // A counter belongs to its process, whatever the thread.
+                self.events
+                    .push(json!({ "ph": "C", "name": "open sessions", "pid": pid, "tid": 0, "ts": ts, "args": args }));
+            }
         }
     }
 

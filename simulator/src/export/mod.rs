@@ -4,4 +4,4 @@ mod chrome;
 mod otlp;
 
 pub use chrome::chrome;
-pub use otlp::{batches, lines};
+pub use otlp::{batches, lines, readings};

@@ -16,6 +16,7 @@ use tokio::time::sleep;
 use super::balancer::Balancer;
 use super::clients::padding;
 use super::ledger::{Ledger, SidecarEar};
+use super::readings::{Meter, ReadingStore};
 use super::spans::SpanStore;
 use super::tap::Tapped;
 use crate::actors::{Actor, App, AppControl, AppOptions, Clock, Feed, Rng, Stop, WritePattern};
@@ -42,6 +43,8 @@ pub(super) struct Ground {
     pub(super) ended: Arc<Notify>,
     /// If spans are kept.
     pub(super) spans: Option<Arc<SpanStore>>,
+    /// If sidecars are read.
+    pub(super) readings: Option<Arc<ReadingStore>>,
 }
 
 /// A host with at most one process.
@@ -61,6 +64,7 @@ struct Process {
     ended: Arc<AtomicBool>,
     app: Option<AppControl>,
     sidecar: Option<Arc<Lifecycle>>,
+    meter: Option<Arc<Meter>>,
 }
 
 impl Machine {
@@ -74,6 +78,9 @@ impl Machine {
 
     /// Starts the process if nothing keeps it down, and buries one that has ended.
     pub(super) async fn settle(&mut self, ground: &Ground, scenario: &Scenario) {
+        if let Some(meter) = self.meter() {
+            meter.look();
+        }
         if self.process.as_ref().is_some_and(|process| process.ended.load(Ordering::Acquire)) {
             self.kill(ground);
         }
@@ -119,6 +126,7 @@ impl Machine {
 
     /// The process is gone at once, and its kernel says so.
     pub(super) fn kill(&mut self, ground: &Ground) {
+        self.read_last();
         if self.process.take().is_some() {
             ground.world.kill(&self.name);
             self.sessions_are_gone(ground);
@@ -127,6 +135,7 @@ impl Machine {
     }
 
     pub(super) fn crash(&mut self, ground: &Ground) {
+        self.read_last();
         self.process = None;
         ground.world.crash(&self.name);
         self.sessions_are_gone(ground);
@@ -143,6 +152,17 @@ impl Machine {
     /// Connections and sessions of a running sidecar.
     pub(super) fn live(&self) -> Option<usize> {
         Some(self.process.as_ref()?.sidecar.as_ref()?.live())
+    }
+
+    /// Reads a sidecar for the last time, unless that is done.
+    pub(super) fn read_last(&self) {
+        if let Some(meter) = self.meter() {
+            meter.last();
+        }
+    }
+
+    fn meter(&self) -> Option<&Meter> {
+        self.process.as_ref()?.meter.as_deref()
     }
 
     /// Freezes a running app for so long.
@@ -188,7 +208,7 @@ async fn start_app(ground: &Ground, net: HostNet, process: u32, id: usize, app: 
     let (stop, ended) = (Stop::new(), Arc::new(AtomicBool::new(false)));
     let running = app.run(stop.clone());
     spawn(ground, &net, &ended, running);
-    Process { net, stop, ended, app: Some(control), sidecar: None }
+    Process { net, stop, ended, app: Some(control), sidecar: None, meter: None }
 }
 
 async fn start_sidecar(ground: &Ground, net: HostNet, process: u32, id: usize, sidecar: &scenario::Sidecar) -> Process {
@@ -206,6 +226,7 @@ async fn start_sidecar(ground: &Ground, net: HostNet, process: u32, id: usize, s
         max_connections: MAX_CONNECTIONS,
         observer: Arc::new(ear),
         tracer,
+        metrics: ground.readings.is_some(),
     };
     let mut config = sidecar.config.clone();
     let tamper = ground.ledger.tamper();
@@ -216,10 +237,22 @@ async fn start_sidecar(ground: &Ground, net: HostNet, process: u32, id: usize, s
     let started = on_host(&net, async move { Server::start(tapped, &config, surroundings).await }).await;
     let server = started.unwrap_or_else(|error| panic!("{} does not start: {error}", sidecar.name));
     let lifecycle = Arc::clone(server.lifecycle());
+    let read = ground.readings.as_ref().map(|store| {
+        let control = Arc::clone(server.control());
+        let every = sidecar.config.otlp.metric_interval;
+        (Meter::new(store, (id, process), net.clone(), &control, every), control)
+    });
+    let meter = read.as_ref().map(|(meter, _)| Arc::clone(meter));
     let (stop, ended) = (Stop::new(), Arc::new(AtomicBool::new(false)));
     let stopped = stop.clone();
-    spawn(ground, &net, &ended, server.run(async move { stopped.stopped().await }, pending()));
-    Process { net, stop, ended, app: None, sidecar: Some(lifecycle) }
+    spawn(ground, &net, &ended, async move {
+        server.run(async move { stopped.stopped().await }, pending()).await;
+        // Until here there is somebody to ask.
+        if let Some((meter, _control)) = &read {
+            meter.last();
+        }
+    });
+    Process { net, stop, ended, app: None, sidecar: Some(lifecycle), meter }
 }
 
 /// Runs a future on a host of its own and waits for what it yields: sockets and timers belong to the host on which

@@ -11,6 +11,7 @@ mod fit;
 mod hosts;
 mod ledger;
 mod machines;
+pub mod readings;
 pub mod record;
 mod seam;
 pub mod spans;
@@ -33,6 +34,7 @@ use self::director::Stage;
 use self::hosts::{Base, micros};
 use self::ledger::{Evidence, Ledger};
 use self::machines::{Ground, Machine};
+use self::readings::{ReadingStore, Readings};
 use self::spans::{SpanStore, Spans};
 use self::story::{Heard, Story};
 use self::tamper::Tamper;
@@ -59,6 +61,7 @@ const BURST_SPACING: Duration = Duration::ZERO;
 
 /// What a run can be told besides its scenario and its seed.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "what is kept of a run: each is there or not by itself")]
 pub struct Options {
     /// The network underneath. Not every scenario can be played on the second one: see [`unplayable_on`].
     pub backend: Backend,
@@ -68,6 +71,8 @@ pub struct Options {
     pub story: bool,
     /// Keep what sidecars record for traces, for [`Run::spans`]. This leaves the run as it is, too.
     pub spans: bool,
+    /// Keep what sidecars count, for [`Run::readings`]. So does this.
+    pub readings: bool,
     /// These faults instead of those that the scenario plans for the seed.
     pub faults: Option<Vec<PlannedFault>>,
 }
@@ -95,6 +100,8 @@ pub struct Run {
     pub story: Option<Story>,
     /// If they were asked for.
     pub spans: Option<Spans>,
+    /// If they were asked for.
+    pub readings: Option<Readings>,
 }
 
 impl Run {
@@ -120,7 +127,7 @@ pub fn run_with(
     wanted.trace = options.packets;
     let (base, epoch) = (Base::new(&wanted), wanted.epoch);
     let (stage_scenario, stage_faults) = (scenario.clone(), faults.clone());
-    let keep = Keep { story: options.story, spans: options.spans };
+    let keep = Keep { story: options.story, spans: options.spans, readings: options.readings };
     let outcome = backend::run(options.backend, wanted, move |network| async move {
         play(network, (&stage_scenario, &stage_faults), base, seed, tamper, keep).await
     })?;
@@ -165,6 +172,7 @@ pub fn run_with(
         epoch,
         story,
         spans: end.spans,
+        readings: end.readings,
     })
 }
 
@@ -173,6 +181,7 @@ pub fn run_with(
 struct Keep {
     story: bool,
     spans: bool,
+    readings: bool,
 }
 
 /// What the play hands to those who judge it.
@@ -190,6 +199,7 @@ struct End {
     left_over: Vec<String>,
     heard: Option<Heard>,
     spans: Option<Spans>,
+    readings: Option<Readings>,
 }
 
 async fn play(
@@ -212,6 +222,7 @@ async fn play(
         ledger.keep();
     }
     let spans = keep.spans.then(SpanStore::new);
+    let readings = keep.readings.then(|| ReadingStore::new(clock));
     let observer: Arc<dyn Observer> = ledger.clone();
     let feed = Feed::new(0, clock, observer, audience);
     let balancer = Arc::new(Balancer::new(clock, scenario));
@@ -224,6 +235,7 @@ async fn play(
         balancer,
         ended: Arc::default(),
         spans: spans.clone(),
+        readings: readings.clone(),
     };
     let apps = (0..scenario.apps.len()).map(|id| Host::App(AppId(id)));
     let sidecars = (0..scenario.sidecars.len()).map(|id| Host::Sidecar(SidecarId(id)));
@@ -249,8 +261,10 @@ async fn play(
     world.log("", "all stop");
     let left_over = stop(&mut stage).await;
     let (last, heard) = (stage.ground.ledger.evidence(), stage.ground.ledger.heard());
-    let spans = spans.map(|store| store.take());
-    End { evidence, traffic, cuts, stopping_us, last, unconverged, left_over, heard, spans }
+    // Those that have not stopped.
+    stage.machines.iter().for_each(Machine::read_last);
+    let (spans, readings) = (spans.map(|store| store.take()), readings.map(|store| store.take()));
+    End { evidence, traffic, cuts, stopping_us, last, unconverged, left_over, heard, spans, readings }
 }
 
 /// Waits until everything has converged; says what has not in time.

@@ -143,6 +143,7 @@ impl<N: Net> World<N> {
                 max_connections: 100,
                 observer: Arc::new(telemetry::Log),
                 tracer: None,
+                metrics: false,
             };
             Server::start(world.net.clone(), &config, surroundings).await.expect("a free port")
         };

@@ -3,21 +3,24 @@
 #[path = "../common/mod.rs"]
 #[expect(dead_code, reason = "what is for tests of figures")]
 mod common;
+mod metrics;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::thread;
 
 use common::{Folder, assert_good, parse, scenarios, sim};
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use outrigger_sim::export;
 use outrigger_sim::scenario::Scenario;
 use outrigger_sim::world::{self, Options, Run};
 use prost::Message as _;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// Sessions over more than one segment, a client that polls, a sidecar that dies, messages and a box that cuts.
@@ -36,6 +39,7 @@ trace_segment = "2m"
 name = "web"
 kind = "push"
 count = 3
+sends = "6/m"
 [[clients]]
 name = "old"
 kind = "poller"
@@ -55,28 +59,33 @@ fn scenario() -> Scenario {
 }
 
 fn play(seed: u64, exported: bool) -> Run {
-    let options = Options { story: exported, spans: exported, ..Options::default() };
+    let options = Options { story: exported, spans: exported, readings: exported, ..Options::default() };
     world::run(&scenario(), seed, &options).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn spans_of(lines: &str) -> Vec<(BTreeMap<String, String>, Vec<Span>)> {
-    let requests = lines.lines().map(|line| {
-        let request: ExportTraceServiceRequest = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
-        request
-    });
-    spans_in(requests)
+    spans_in(requests_of(lines, "resourceSpans").into_iter())
+}
+
+/// The lines that are requests with this in them.
+fn requests_of<T: DeserializeOwned>(lines: &str, holds: &str) -> Vec<T> {
+    let holds = format!("{{\"{holds}\":[");
+    let of_it = lines.lines().filter(|line| line.starts_with(&holds));
+    of_it.map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
 }
 
 fn spans_in(requests: impl Iterator<Item = ExportTraceServiceRequest>) -> Vec<(BTreeMap<String, String>, Vec<Span>)> {
     let groups = requests.flat_map(|request| request.resource_spans);
     groups
         .map(|group| {
-            let resource = group.resource.expect("a resource").attributes;
-            let resource =
-                resource.into_iter().map(|pair| (pair.key, format!("{:?}", pair.value.unwrap().value.unwrap())));
-            (resource.collect(), group.scope_spans.into_iter().flat_map(|scope| scope.spans).map(rounded).collect())
+            let resource = texts(group.resource.expect("a resource").attributes);
+            (resource, group.scope_spans.into_iter().flat_map(|scope| scope.spans).map(rounded).collect())
         })
         .collect()
+}
+
+fn texts(attributes: Vec<KeyValue>) -> BTreeMap<String, String> {
+    attributes.into_iter().map(|pair| (pair.key, format!("{:?}", pair.value.unwrap().value.unwrap()))).collect()
 }
 
 /// With doubles to the microsecond: `serde_json` reads them to all but the last bit.
@@ -99,6 +108,7 @@ fn exporting_leaves_the_run_as_it_is() {
         assert_eq!(plain.history, exported.history);
         assert_eq!(plain.metrics, exported.metrics);
         assert!(plain.spans.is_none() && exported.spans.is_some_and(|spans| spans.left_out == 0));
+        assert!(plain.readings.is_none() && exported.readings.is_some_and(|readings| readings.left_out == 0));
     }
 }
 
@@ -106,8 +116,8 @@ fn exporting_leaves_the_run_as_it_is() {
 fn exporting_leaves_shipped_scenarios_as_they_are() {
     for file in ["drain/app-restart-held.toml", "idle-timeout/silent-cut.toml", "multi-region/upstream-flaps.toml"] {
         let scenario = parse(&fs::read_to_string(scenarios().join(file)).unwrap());
-        let digest = |spans: bool| {
-            let options = Options { story: spans, spans, ..Options::default() };
+        let digest = |kept: bool| {
+            let options = Options { story: kept, spans: kept, readings: kept, ..Options::default() };
             world::run(&scenario, 1, &options).unwrap_or_else(|error| panic!("{file}: {error}")).digest
         };
         assert_eq!(digest(false), digest(true), "{file}");
@@ -178,38 +188,50 @@ fn a_collector_gets_what_the_file_has() {
     let file = folder.file("world.toml", WORLD);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
+    // A connection for each signal, traces first.
     let collector = thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut requests = Vec::new();
-        let mut read = Vec::new();
-        let mut more = vec![0; 65_536];
-        loop {
-            while let Some(end) = read.windows(4).position(|four| four == b"\r\n\r\n") {
-                let head = String::from_utf8(read[..end].to_vec()).unwrap().to_lowercase();
-                assert!(head.starts_with("post /v1/traces http/1.1"), "{head}");
-                let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("a length");
-                let whole = end + 4 + length.parse::<usize>().unwrap();
-                if read.len() < whole {
-                    break;
-                }
-                requests.push(ExportTraceServiceRequest::decode(&read[end + 4..whole]).unwrap());
-                read.drain(..whole);
-                let answer = "HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n";
-                stream.write_all(answer.as_bytes()).unwrap();
-            }
-            match stream.read(&mut more).unwrap() {
-                0 => return requests,
-                count => read.extend_from_slice(&more[..count]),
-            }
-        }
+        let [traces, metrics] = ["/v1/traces", "/v1/metrics"].map(|path| {
+            let (stream, _) = listener.accept().unwrap();
+            thread::spawn(move || take_all(stream, path))
+        });
+        (traces.join().unwrap(), metrics.join().unwrap())
     });
     let args = ["replay", &file, "--seed", "1", "--export-otlp", "out.jsonl", "--export-otlp-endpoint", &url];
     let (code, out, err) = sim(&folder.0, &args);
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
-    let sent = collector.join().unwrap();
+    let (traces, metrics) = collector.join().unwrap();
     let lines = fs::read_to_string(folder.0.join("out.jsonl")).unwrap();
-    assert!(!sent.is_empty());
-    assert_eq!(spans_in(sent.into_iter()), spans_of(&lines));
+    assert!(!traces.is_empty() && !metrics.is_empty());
+    let traces = traces.iter().map(|body| ExportTraceServiceRequest::decode(&body[..]).unwrap());
+    assert_eq!(spans_in(traces), spans_of(&lines));
+    let metrics = metrics.iter().map(|body| ExportMetricsServiceRequest::decode(&body[..]).unwrap());
+    assert_eq!(metrics::exports_in(metrics), metrics::exports_of(&lines));
+}
+
+/// The bodies of what is posted there until the other side hangs up, each of them taken.
+fn take_all(mut stream: TcpStream, path: &str) -> Vec<Vec<u8>> {
+    let mut bodies = Vec::new();
+    let mut read = Vec::new();
+    let mut more = vec![0; 65_536];
+    loop {
+        while let Some(end) = read.windows(4).position(|four| four == b"\r\n\r\n") {
+            let head = String::from_utf8(read[..end].to_vec()).unwrap().to_lowercase();
+            assert!(head.starts_with(&format!("post {path} http/1.1")), "{head}");
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("a length");
+            let whole = end + 4 + length.parse::<usize>().unwrap();
+            if read.len() < whole {
+                break;
+            }
+            bodies.push(read[end + 4..whole].to_vec());
+            read.drain(..whole);
+            let answer = "HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n";
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+        match stream.read(&mut more).unwrap() {
+            0 => return bodies,
+            count => read.extend_from_slice(&more[..count]),
+        }
+    }
 }
 
 #[test]
@@ -265,6 +287,7 @@ fn the_trace_for_chrome_has_a_process_for_each_host_and_a_track_for_each_session
             "b" => assert!(open.insert(key(), ts).is_none(), "{event}"),
             "e" => assert!(open.remove(&key()).is_some_and(|began| began <= ts), "{event}"),
             "i" => assert_eq!(event["s"], "t"),
+            "C" => assert!(event["args"]["sessions"].is_u64(), "{event}"),
             other => panic!("{other} is no phase: {event}"),
         }
     }

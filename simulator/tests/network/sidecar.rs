@@ -113,7 +113,7 @@ async fn start(world: World, listen: &str, keepalive: &str) {
     let crypto = crypto::crypto(&edge, edge.index());
     let tls = Some(crypto::server_side(&crypto));
     let observer = Arc::new(outrigger::telemetry::Log);
-    let surroundings = Surroundings { crypto, tls, max_connections: 1000, observer, tracer: None };
+    let surroundings = Surroundings { crypto, tls, max_connections: 1000, observer, tracer: None, metrics: false };
     let server = Server::start(edge.clone(), &config, surroundings).await.unwrap();
     edge.spawn(server.run(std::future::pending(), std::future::pending()));
 }

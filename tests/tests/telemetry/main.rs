@@ -5,4 +5,5 @@ mod hostile_collector;
 mod metrics;
 mod outage;
 mod prometheus;
+mod simulated;
 mod traces;

@@ -111,7 +111,8 @@ async fn reloader(file: &File, names: &Names) -> Reloader<Names> {
     let (config, files) = config(&source);
     let crypto = Crypto::new(names.clone());
     let (tls, observer) = (None, Arc::new(telemetry::Log));
-    let surroundings = Surroundings { crypto: crypto.clone(), tls, max_connections: 1, observer, tracer: None };
+    let surroundings =
+        Surroundings { crypto: crypto.clone(), tls, max_connections: 1, observer, tracer: None, metrics: false };
     let server = Server::start(names.clone(), &config, surroundings).await.expect("a free port");
     let control = Arc::clone(server.control());
     Reloader { source, control, crypto, level: Level::of_no_log(), config, files }

@@ -159,7 +159,7 @@ impl Metrics {
     }
 
     /// Since when everything is counted.
-    pub(crate) fn started(&self) -> SystemTime {
+    pub fn started(&self) -> SystemTime {
         self.started
     }
 

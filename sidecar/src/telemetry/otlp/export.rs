@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use outrigger_shared::entropy::Entropy;
@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::control::Control;
 use crate::net::Net;
 use crate::telemetry::Metrics;
-use crate::telemetry::trace::{Nanos, Sink, Span, Tracer};
+use crate::telemetry::trace::{Sink, Span, Tracer};
 use crate::tls::{Crypto, LoadError};
 
 /// The first pause before another attempt; each further one is twice as long.
@@ -244,8 +244,8 @@ impl<N: Net> Figures<N> {
 
     async fn export(&mut self, until: Instant) {
         let figures = self.metrics.snapshot(&self.control.now());
-        let now = nanos(self.delivery.collector.wall_clock());
-        let message = encode::metrics(&self.resource, &figures, nanos(self.metrics.started()), now);
+        let (since, now) = (self.metrics.started().into(), self.delivery.collector.wall_clock().into());
+        let message = encode::metrics(&self.resource, &figures, since, now);
         self.delivery.deliver(&Bytes::from(message), until).await;
     }
 }
@@ -392,9 +392,4 @@ fn due(last: &mut Option<Instant>) -> bool {
         *last = Some(now);
     }
     due
-}
-
-fn nanos(time: SystemTime) -> Nanos {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }

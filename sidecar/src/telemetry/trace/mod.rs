@@ -96,8 +96,7 @@ impl Tracer {
     }
 
     fn now(&self) -> Nanos {
-        let since = (self.clock)().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+        (self.clock)().into()
     }
 
     fn id(&self) -> u64 {

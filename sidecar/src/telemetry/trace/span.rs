@@ -1,12 +1,21 @@
 //! Spans, as OpenTelemetry has them.
 
 use std::borrow::Cow;
+use std::time::SystemTime;
 
 use outrigger_shared::trace_context::SpanContext;
 
 /// Nanoseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Nanos(pub u64);
+
+impl From<SystemTime> for Nanos {
+    /// What is before 1970 is 1970.
+    fn from(time: SystemTime) -> Self {
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+    }
+}
 
 /// What a span is to its peers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use ::turmoil::net as sockets;
 use outrigger::net::{Endpoint, Listener, Net};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::runtime::Handle;
 
 use super::state::{is_here, now_us, try_with, with};
 use super::task;
@@ -37,6 +38,13 @@ impl TurmoilNet {
 
     pub(in crate::backend) fn ip(&self) -> IpAddr {
         with(|s| s.host(self.host).ip.into())
+    }
+
+    /// Calls `f` within the host's runtime, whose clock instants are of.
+    pub(in crate::backend) fn on_its_clock<T>(&self, f: impl FnOnce() -> T) -> T {
+        let runtime = with(|s| s.host(self.host).runtime.clone());
+        let _entered = runtime.as_ref().map(Handle::enter);
+        f()
     }
 }
 

@@ -20,6 +20,9 @@ const LISTEN: [&str; 2] = ["http://0.0.0.0:8080", "https://0.0.0.0:8443"];
 /// Keys of the sidecar's configuration that ask clients for certificates, which simulated ones do not have.
 const CLIENT_CERTIFICATES: [&str; 2] = ["tls_client_auth", "ssl_verify_client"];
 
+/// Keys that to a sidecar without a collector mean nothing, and here hold for what `replay` exports.
+const EXPORTED: [&str; 2] = ["resource_attributes", "metric_export_interval"];
+
 /// The apps; `None` stands for one with a fault that leaves it without a name.
 pub(super) fn apps(reading: &Reading, names: &Names) -> Vec<Option<App>> {
     let app = |(i, fields): (usize, &Fields)| {
@@ -161,7 +164,9 @@ fn configuration(fields: &Fields, apps: &[(&str, &str)]) -> Option<Config> {
         }
     }
     let sources = Sources { file: Some(reading.source.file()), env: Vec::new(), flags: own_settings(&table, apps) };
-    let ours = |finding: &config::Finding| matches!(finding.place, Place::File { .. });
+    // `replay` exports what the sidecar itself has no collector for.
+    let exported = |problem: &str| EXPORTED.iter().any(|key| problem.starts_with(&format!("{key} has no effect")));
+    let ours = |finding: &config::Finding| matches!(finding.place, Place::File { .. }) && !exported(&finding.problem);
     let (config, report) = match config::resolve_table(&sources, &table, None) {
         Ok((config, warnings)) => (Some(config), config::Report { faults: Vec::new(), warnings }),
         Err(report) => (None, report),
