@@ -337,15 +337,23 @@ impl Relay {
     pub fn sample_messages(&mut self, one_in: NonZeroU32, seed: u64) {
         self.sampling = Some(Sampling { one_in, chance: Entropy(seed) });
         for side in Side::BOTH {
+            let first = self.sample_gap();
+            self.half_mut(side).scanner.sample_first_after(first);
             self.next_sample(side);
         }
     }
 
     fn next_sample(&mut self, from: Side) {
-        let Some(Sampling { one_in, chance }) = &mut self.sampling else { return };
+        let gap = self.sample_gap();
+        self.half_mut(from).scanner.sample_then_after(gap);
+    }
+
+    /// Messages between two that are told.
+    fn sample_gap(&mut self) -> u32 {
+        let Some(Sampling { one_in, chance }) = &mut self.sampling else { return u32::MAX };
         // Between 0 and twice the mean, so that nothing that keeps time with the messages is always or never met.
         let gap = chance.up_to(2 * u64::from(one_in.get() - 1));
-        self.half_mut(from).scanner.sample_after(u32::try_from(gap).unwrap_or(u32::MAX));
+        u32::try_from(gap).unwrap_or(u32::MAX)
     }
 
     fn new(policy: Arc<Policy>, protocol: Protocol, mut entropy: Entropy, now: Micros) -> Self {

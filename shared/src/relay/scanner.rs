@@ -22,8 +22,9 @@ pub(super) struct Scanner {
     binary: bool,
     /// Declared payload so far of the unfinished message.
     size: u64,
-    /// Messages that begin before one that is told.
+    /// Messages that begin before one that is told, and then before the one behind it.
     until_sample: u32,
+    until_following: u32,
     /// The unfinished message is told when its last frame begins.
     sampling: bool,
 }
@@ -55,7 +56,7 @@ pub(super) struct Run {
     pub(super) forward: bool,
     /// Messages that began in these bytes.
     pub(super) messages: u64,
-    /// The message to be told whose last frame is the last to begin in these bytes.
+    /// A message to be told whose last frame begins in these bytes. One, so that they end before the next.
     pub(super) sample: Option<Message>,
     /// What stands behind those bytes. Not consumed: with `len` over 0 it is found again by the next call.
     pub(super) stop: Stop,
@@ -81,14 +82,28 @@ pub(super) enum Fault {
 
 impl Default for Scanner {
     fn default() -> Self {
-        Self { left: 0, forwarding: false, frames: 0, binary: false, size: 0, until_sample: NO_SAMPLE, sampling: false }
+        Self {
+            left: 0,
+            forwarding: false,
+            frames: 0,
+            binary: false,
+            size: 0,
+            until_sample: NO_SAMPLE,
+            until_following: NO_SAMPLE,
+            sampling: false,
+        }
     }
 }
 
 impl Scanner {
-    /// The next message to be told is the one behind so many others.
-    pub(super) fn sample_after(&mut self, messages: u32) {
+    /// The first message to be told is the one behind so many others.
+    pub(super) fn sample_first_after(&mut self, messages: u32) {
         self.until_sample = messages.min(NO_SAMPLE - 1);
+    }
+
+    /// The message to be told after the one for which it is known already is behind so many others.
+    pub(super) fn sample_then_after(&mut self, messages: u32) {
+        self.until_following = messages.min(NO_SAMPLE - 1);
     }
 
     /// Whether the stream that these frames are forwarded to stands inside one of them.
@@ -115,7 +130,10 @@ impl Scanner {
                 return run;
             }
         }
-        while run.len < input.len() && run.len as u64 <= rules.byte_budget && run.sample.is_none() {
+        while run.len < input.len() && run.len as u64 <= rules.byte_budget {
+            if run.sample.is_some() && self.until_sample == 0 {
+                break;
+            }
             if self.frames == 0 && short_messages(input, rules, &mut self.until_sample, &mut run, stats) {
                 continue;
             }
@@ -192,7 +210,7 @@ impl Scanner {
         (self.frames, self.size) = if header.fin { (0, 0) } else { (frames, size) };
         if begins && self.until_sample != NO_SAMPLE {
             self.sampling = self.until_sample == 0;
-            self.until_sample = self.until_sample.saturating_sub(1);
+            self.until_sample = if self.sampling { self.until_following } else { self.until_sample - 1 };
         }
         if header.fin {
             stats.whole_message(self.binary, size);

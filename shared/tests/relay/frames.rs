@@ -120,6 +120,12 @@ fn one_read_of_many_frames_is_one_step() {
     let received = session.relay.receive(Side::Client, &stream, session.now, &mut |_| {});
     assert_eq!(received, outrigger_shared::relay::Received::Forward(stream.len()));
     assert_eq!(session.stats(Side::Client).frames, 900);
+    // A sample does not cut it: what is told of a message costs no write of its own.
+    let mut sampled = Session::new(Policy::default());
+    sampled.relay.sample_messages(NonZeroU32::new(500).unwrap(), 3);
+    let mut told = 0;
+    let received = sampled.relay.receive(Side::Client, &stream, sampled.now, &mut |_| told += 1);
+    assert_eq!((received, told), (outrigger_shared::relay::Received::Forward(stream.len()), 1));
 }
 
 #[test]

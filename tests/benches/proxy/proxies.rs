@@ -216,7 +216,10 @@ pub(crate) struct Proxy {
 }
 
 /// Asks for metrics as Prometheus does, over one connection, until it is dropped.
-struct Scraper(Arc<AtomicBool>);
+struct Scraper {
+    stop: Arc<AtomicBool>,
+    thread: Option<thread::JoinHandle<()>>,
+}
 
 impl Scraper {
     /// The first page has come when this is done.
@@ -227,7 +230,7 @@ impl Scraper {
         let mut scrape = move || connection.ask(&get("/metrics", &[accept])).expect(200);
         assert!(scrape().text().ends_with("# EOF\n"), "a page that is whole");
         let stopped = Arc::clone(&stop);
-        thread::spawn(move || {
+        let thread = thread::spawn(move || {
             let mut last = Instant::now();
             while !stopped.load(Ordering::Relaxed) {
                 if last.elapsed() >= SCRAPE_EVERY {
@@ -237,13 +240,17 @@ impl Scraper {
                 nap();
             }
         });
-        Scraper(stop)
+        Scraper { stop, thread: Some(thread) }
     }
 }
 
 impl Drop for Scraper {
+    /// It has stopped when this is done, so that it never asks a process that is being ended.
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            assert!(thread.join().is_ok() || thread::panicking(), "metrics were not scraped to the end");
+        }
     }
 }
 
