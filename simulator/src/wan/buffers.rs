@@ -5,7 +5,7 @@
 
 use std::task::{Context, Waker};
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use tokio::io::ReadBuf;
 use turmoil_net::TcpFlags;
 
@@ -125,14 +125,23 @@ impl State {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         let end = &conn.ends[side as usize];
         let (host, life) = (end.host, end.life);
-        let mut bytes = conn.flow(side).written.split().freeze();
+        let written = &mut conn.flow(side).written;
+        let mut bytes = Bytes::copy_from_slice(written);
+        written.clear();
+        if written.capacity() > MSS {
+            // What a burst needed is not kept.
+            *written = Vec::new();
+        }
         let host = self.host(host);
         if !host.up || host.life != life {
             return;
         }
-        while !bytes.is_empty() {
-            let segment = bytes.split_to(bytes.len().min(MSS));
+        while bytes.len() > MSS {
+            let segment = bytes.split_to(MSS);
             self.queue_up(id, side, segment, false);
+        }
+        if !bytes.is_empty() {
+            self.queue_up(id, side, bytes, false);
         }
     }
 
@@ -142,7 +151,7 @@ impl State {
         let flow = conn.flow(to.other());
         flow.fin_told = true;
         let seq = flow.base;
-        self.hand_over(id, to, seq, 0, TcpFlags { fin: true, ..TcpFlags::default() }, bytes::Bytes::new());
+        self.hand_over(id, to, seq, 0, TcpFlags { fin: true, ..TcpFlags::default() }, Bytes::new());
         // Closing sockets are swept out by a pass.
         crate::engine::mark_dirty();
     }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::task::Waker;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::congestion::Congestion;
 use super::traffic::Counter;
@@ -94,7 +94,7 @@ pub(crate) struct Flow {
     /// The kernels' sequence number for all of it: the bytes do not pass through them.
     pub(crate) base: u32,
     /// Taken from the application since the last pass.
-    pub(crate) written: BytesMut,
+    pub(crate) written: Vec<u8>,
     /// What counts against the application's send buffer.
     pub(crate) held: usize,
     pub(crate) writer: Option<Waker>,
@@ -152,7 +152,7 @@ impl Flow {
     fn new() -> Self {
         Self {
             base: 0,
-            written: BytesMut::new(),
+            written: Vec::new(),
             held: 0,
             writer: None,
             queue: VecDeque::new(),

@@ -17,11 +17,20 @@ pub(super) struct Line {
     /// The last frame that came and was sent.
     last: Option<Frame>,
     count: u64,
+    /// What has come and is not judged yet; empty between two calls.
+    came: Vec<Frame>,
 }
 
 impl Line {
     pub(super) fn new() -> Self {
-        Self { sent: Splitter::new(), got: Splitter::new(), underway: VecDeque::new(), last: None, count: 0 }
+        Self {
+            sent: Splitter::new(),
+            got: Splitter::new(),
+            underway: VecDeque::new(),
+            last: None,
+            count: 0,
+            came: Vec::new(),
+        }
     }
 
     /// `end` put these bytes on its connection.
@@ -42,10 +51,10 @@ impl Line {
 
     /// `end` got these bytes.
     pub(super) fn got(&mut self, now: u64, bytes: &[u8], end: &mut EndSeen, problems: &mut Vec<String>) {
-        let mut frames = Vec::new();
-        self.got.feed(bytes, |frame| frames.push(frame));
+        let mut came = std::mem::take(&mut self.came);
+        self.got.feed(bytes, |frame| came.push(frame));
         end.is_inside = self.got.is_inside();
-        for frame in frames {
+        for frame in came.drain(..) {
             if frame.kind == Kind::Close {
                 end.closes_got.push((now, frame.code()));
             }
@@ -56,6 +65,7 @@ impl Line {
                 problems.push(problem);
             }
         }
+        self.came = came;
     }
 
     /// What is wrong with the next frame that came, if anything is.
