@@ -28,6 +28,7 @@ impl State {
     pub(crate) fn apply(&mut self, fault: &Fault) {
         let now = self.now();
         self.log.push(now, "".into(), format!("{fault:?}"));
+        self.hurry();
         match *fault {
             Fault::Block { from, to } => self.links.block(from, to),
             Fault::Unblock { from, to } => self.links.unblock(from, to),

@@ -122,7 +122,7 @@ impl State {
     /// The handshake is done: the hops' clocks start.
     pub(crate) fn watch(&mut self, id: ConnId) {
         let now = self.now();
-        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Some(conn) = self.conns.get_mut(id) else { return };
         let hosts = [conn.ends[0].host, conn.ends[1].host];
         let mut timers = Vec::new();
         for (index, watch) in conn.watches.iter_mut().enumerate() {
@@ -141,13 +141,13 @@ impl State {
 
     /// A packet with data passes the hops in front of `at` now.
     pub(crate) fn passed_hops(&mut self, id: ConnId, at: Side, now: u64) {
-        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Some(conn) = self.conns.get_mut(id) else { return };
         conn.watches.iter_mut().filter(|watch| watch.side == at).for_each(|watch| watch.last_data_at = now);
     }
 
     pub(crate) fn hop_timer(&mut self, id: ConnId, watch: usize, lifetime: bool) {
         let now = self.now();
-        let Some(conn) = self.conns.get(&id) else { return };
+        let Some(conn) = self.conns.get(id) else { return };
         let Watch { side, hop, idle_us, last_data_at } = conn.watches[watch];
         if conn.flows.iter().any(|flow| flow.silenced || flow.cut) {
             return;
@@ -180,7 +180,8 @@ impl State {
     /// Ends a connection at the hop in front of `near`.
     fn cut(&mut self, id: ConnId, near: Side, end: End) {
         let now = self.now();
-        let conn = self.conns.get_mut(&id).expect("the caller has looked");
+        self.hurry();
+        let conn = self.conns.get_mut(id).expect("the caller has looked");
         match end {
             End::Silence => conn.flows.iter_mut().for_each(|flow| flow.silenced = true),
             End::Rst => {

@@ -56,12 +56,14 @@ pub(super) async fn drive(limit_us: u64) -> RunError {
 
 /// All that happens at `now`. True if tasks may be runnable then.
 fn happen(now: u64) -> bool {
-    with(|s| s.ahead_us = Some(now));
     let mut any = false;
-    while let Some(event) = with(|s| s.pop_due(now)) {
+    while let Some((at, event)) = with(|s| s.pop_due(now)) {
         // A fault ends tasks, and they have to notice.
         any |= matches!(event, Event::Fault(_));
-        with(|s| s.happen(event));
+        with(|s| {
+            s.ahead_us = Some(at);
+            s.happen(event);
+        });
         any |= state::flush();
     }
     with(|s| {

@@ -41,6 +41,8 @@ thread_local! {
     /// Turns that tasks have had, the play among them; and at how many the driver last knew that none could run.
     static TURNS: Cell<u64> = const { Cell::new(0) };
     static QUIET_AT: Cell<u64> = const { Cell::new(u64::MAX) };
+    /// When the first event that was put aside is due.
+    static ASIDE_AT: Cell<u64> = const { Cell::new(u64::MAX) };
     /// The play was woken and has not had its turn.
     static PLAY_WOKEN: Cell<bool> = const { Cell::new(false) };
     static WAKE: Arc<Notify> = Arc::new(Notify::new());
@@ -99,6 +101,9 @@ pub(crate) struct State {
     pub(crate) event_limit: u64,
     pub(crate) failure: Option<RunError>,
     heap: BinaryHeap<Reverse<Scheduled>>,
+    /// Events that no task would hear of as things are. The clock does not stop for them: they happen before the next thing
+    /// that comes after them.
+    aside: BinaryHeap<Reverse<Scheduled>>,
     /// For kernels, as soon as the state is not borrowed.
     pub(crate) outbox: Vec<Packet>,
     calls: (u64, u64),
@@ -143,6 +148,7 @@ impl State {
             event_limit: options.event_limit,
             failure: None,
             heap: BinaryHeap::new(),
+            aside: BinaryHeap::new(),
             outbox: Vec::new(),
             calls: (0, 0),
         }
@@ -161,25 +167,75 @@ impl State {
     }
 
     pub(crate) fn schedule(&mut self, at: u64, event: Event) {
+        let next = self.numbered(at, event);
+        // The driver may be asleep until what was next so far.
+        WAITING.set(true);
+        self.heap.push(Reverse(next));
+    }
+
+    /// The same for an event that no task would hear of, unless [`State::hurry`] is called before it is due.
+    pub(crate) fn schedule_aside(&mut self, at: u64, event: Event) {
+        let next = self.numbered(at, event);
+        ASIDE_AT.set(ASIDE_AT.get().min(at));
+        self.aside.push(Reverse(next));
+    }
+
+    fn numbered(&mut self, at: u64, event: Event) -> Scheduled {
         self.stats.events += 1;
         if self.stats.events == self.event_limit {
             self.fail(RunError::EventLimit(self.event_limit));
         }
-        // The driver may be asleep until what was next so far.
-        WAITING.set(true);
-        self.heap.push(Reverse(Scheduled { at, tie: self.stats.events, event }));
+        Scheduled { at, tie: self.stats.events, event }
     }
 
-    /// When the next event is due.
+    /// Something has changed by which tasks may hear of what was put aside.
+    pub(crate) fn hurry(&mut self) {
+        if !self.aside.is_empty() {
+            WAITING.set(true);
+            self.heap.append(&mut self.aside);
+            ASIDE_AT.set(u64::MAX);
+        }
+    }
+
+    /// The play is done: nothing happens any more.
+    pub(crate) fn end(&mut self) {
+        self.ended_us = self.now();
+        self.aside.clear();
+        ASIDE_AT.set(u64::MAX);
+    }
+
+    /// When the clock has to stop for the next event.
     pub(crate) fn next_at(&self) -> Option<u64> {
         self.heap.peek().map(|next| next.0.at)
     }
 
-    pub(crate) fn pop_due(&mut self, now: u64) -> Option<Event> {
-        if self.next_at()? > now {
+    /// The first event up to `now`, be it aside or not.
+    pub(crate) fn pop_due(&mut self, now: u64) -> Option<(u64, Event)> {
+        let aside = match (self.heap.peek(), self.aside.peek()) {
+            (Some(next), Some(aside)) => aside.0 < next.0,
+            (next, aside) => next.is_none() && aside.is_some(),
+        };
+        let from = if aside { &mut self.aside } else { &mut self.heap };
+        if from.peek()?.0.at > now {
             return None;
         }
-        self.heap.pop().map(|next| next.0.event)
+        let next = from.pop()?.0;
+        if aside {
+            ASIDE_AT.set(self.aside.peek().map_or(u64::MAX, |next| next.0.at));
+        }
+        Some((next.at, next.event))
+    }
+
+    /// Does what was put aside and is due before `now`, so that whoever has a turn now finds the network as it is now.
+    fn catch_up(&mut self) {
+        let now = self.now();
+        while ASIDE_AT.get() < now {
+            let Some(Reverse(next)) = self.aside.pop() else { break };
+            ASIDE_AT.set(self.aside.peek().map_or(u64::MAX, |next| next.0.at));
+            self.ahead_us = Some(next.at);
+            self.happen(next.event);
+        }
+        self.ahead_us = None;
     }
 
     /// Ends the run; the first failure counts.
@@ -324,6 +380,9 @@ async fn to_the_back() {
 /// A task has its turn.
 pub(crate) fn count_turn() {
     TURNS.set(TURNS.get() + 1);
+    if ASIDE_AT.get() < u64::MAX {
+        try_with(State::catch_up);
+    }
 }
 
 /// Runs the play, which is in no queue, so that [`quiet`] knows of it.
@@ -356,6 +415,7 @@ pub(super) async fn failed() {
 
 pub(super) fn install(state: State) {
     forget_now();
+    ASIDE_AT.set(u64::MAX);
     QUIET_AT.set(u64::MAX);
     STATE.with(|slot| *slot.borrow_mut() = Some(state));
 }

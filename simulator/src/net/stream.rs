@@ -39,7 +39,7 @@ impl SimStream {
             let (here, there) = ends?;
             let dialled = s.by_addr.get(&(here, there)).map(|id| (*id, Side::Client));
             let found = dialled.or_else(|| s.by_addr.get(&(there, here)).map(|id| (*id, Side::Server)))?;
-            if let (Side::Client, Some(conn)) = (found.1, s.conns.get_mut(&found.0)) {
+            if let (Side::Client, Some(conn)) = (found.1, s.conns.get_mut(found.0)) {
                 conn.label = net.label.clone();
             }
             Some(found)

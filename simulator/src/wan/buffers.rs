@@ -35,7 +35,7 @@ impl State {
             Called::Moved(_) => return Called::Moved(0),
             other => return other,
         }
-        let flow = self.conns.get_mut(&id).expect("just seen").flow(side.other());
+        let flow = self.conns.get_mut(id).expect("just seen").flow(side.other());
         let mut bytes = 0;
         while let Some(front) = flow.arrived.front_mut().filter(|_| buf.remaining() > 0) {
             let part = front.len().min(buf.remaining());
@@ -57,7 +57,7 @@ impl State {
 
     /// Whether a read would move something.
     pub(crate) fn readable(&mut self, id: ConnId, side: Side, cx: &Context<'_>) -> Called {
-        let Some(conn) = self.conns.get_mut(&id) else { return Called::AskKernel };
+        let Some(conn) = self.conns.get_mut(id) else { return Called::AskKernel };
         let gone = conn.end(side).gone;
         let flow = conn.flow(side.other());
         if gone || flow.fin_told {
@@ -72,7 +72,7 @@ impl State {
 
     /// Takes what the application writes; it goes out when no task can run.
     pub(crate) fn write(&mut self, id: ConnId, side: Side, cx: &Context<'_>, bytes: &[u8]) -> Called {
-        let Some(conn) = self.conns.get_mut(&id) else { return Called::AskKernel };
+        let Some(conn) = self.conns.get_mut(id) else { return Called::AskKernel };
         let end = conn.end(side);
         if end.gone || end.shut {
             return Called::AskKernel;
@@ -94,7 +94,7 @@ impl State {
 
     /// The application has shut its direction down: what it writes from now on is the kernel's to refuse.
     pub(crate) fn was_shut(&mut self, id: ConnId, side: Side) {
-        if let Some(conn) = self.conns.get_mut(&id) {
+        if let Some(conn) = self.conns.get_mut(id) {
             conn.end(side).shut = true;
         }
     }
@@ -102,7 +102,7 @@ impl State {
     /// The application is about to drop its stream. A kernel that closes a socket with something to read says so by a RST,
     /// so it gets something to read.
     pub(crate) fn will_drop(&mut self, id: ConnId, side: Side) {
-        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Some(conn) = self.conns.get_mut(id) else { return };
         let flow = conn.flow(side.other());
         let Some(front) = flow.arrived.front_mut() else { return };
         let byte = front.split_to(1);
@@ -122,7 +122,7 @@ impl State {
 
     /// The same for one direction of one connection.
     pub(super) fn take_written(&mut self, id: ConnId, side: Side) {
-        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Some(conn) = self.conns.get_mut(id) else { return };
         let end = &conn.ends[side as usize];
         let (host, life) = (end.host, end.life);
         let written = &mut conn.flow(side).written;
@@ -147,7 +147,7 @@ impl State {
 
     /// Tells the kernel of `to` that nothing follows what was read.
     pub(super) fn tell_fin(&mut self, id: ConnId, to: Side) {
-        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Some(conn) = self.conns.get_mut(id) else { return };
         let flow = conn.flow(to.other());
         flow.fin_told = true;
         let seq = flow.base;

@@ -185,6 +185,12 @@ impl Flow {
         self.read + (WINDOW_MIN + WINDOW_GROWTH * self.read).min(WINDOW_MAX)
     }
 
+    /// Whether an ACK would change nothing but numbers: nobody waits for it.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        let waits = self.queued > 0 || self.held > self.written.len() || self.backoff.is_some();
+        !waits && !self.silenced && !self.cut
+    }
+
     pub(crate) fn forget_queue(&mut self) {
         self.written.clear();
         self.queue.clear();

@@ -26,17 +26,17 @@ impl Conns {
         usize::try_from(id.checked_sub(self.first)?).ok()
     }
 
-    pub(crate) fn get(&self, id: &ConnId) -> Option<&Conn> {
-        self.slots.get(self.slot(*id)?)?.as_deref()
+    pub(crate) fn get(&self, id: ConnId) -> Option<&Conn> {
+        self.slots.get(self.slot(id)?)?.as_deref()
     }
 
-    pub(crate) fn get_mut(&mut self, id: &ConnId) -> Option<&mut Conn> {
-        let slot = self.slot(*id)?;
+    pub(crate) fn get_mut(&mut self, id: ConnId) -> Option<&mut Conn> {
+        let slot = self.slot(id)?;
         self.slots.get_mut(slot)?.as_deref_mut()
     }
 
-    pub(crate) fn remove(&mut self, id: &ConnId) -> Option<Box<Conn>> {
-        let slot = self.slot(*id)?;
+    pub(crate) fn remove(&mut self, id: ConnId) -> Option<Box<Conn>> {
+        let slot = self.slot(id)?;
         let conn = self.slots.get_mut(slot)?.take();
         while let Some(None) = self.slots.front() {
             self.slots.pop_front();
@@ -54,12 +54,12 @@ impl Conns {
     }
 }
 
-impl Index<&ConnId> for Conns {
+impl Index<ConnId> for Conns {
     type Output = Conn;
 
     /// # Panics
     /// When it is retired.
-    fn index(&self, id: &ConnId) -> &Conn {
+    fn index(&self, id: ConnId) -> &Conn {
         self.get(id).expect("the caller has looked")
     }
 }

@@ -40,12 +40,12 @@ impl State {
         if tcp.flags.rst {
             self.kernel_reset(id, side);
         } else if tcp.flags.syn {
-            let conn = self.conns.get_mut(&id).expect("the index knows only what is there");
+            let conn = self.conns.get_mut(id).expect("the index knows only what is there");
             conn.stage = Stage::SynAcked;
             conn.flow(Side::Server).base = tcp.seq.wrapping_add(1);
             self.send_step(id, Step::SynAck, 0);
         } else {
-            let conn = self.conns.get_mut(&id).expect("the index knows only what is there");
+            let conn = self.conns.get_mut(id).expect("the index knows only what is there");
             if side == Side::Client && conn.stage == Stage::SynAcked {
                 conn.stage = Stage::AckSent;
                 self.send_step(id, Step::Ack, 0);
@@ -78,7 +78,7 @@ impl State {
         let wire = if step == Step::Ack { HEADER_BYTES } else { SYN_BYTES };
         let (key, blocked) = self.path(id, from);
         self.count(id, from, wire, attempt > 0);
-        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Some(conn) = self.conns.get_mut(id) else { return };
         conn.handshake_at[from as usize] = now;
         let silenced = conn.flow(from).silenced;
         let passage = self.links.carry(key, wire, now);
@@ -87,7 +87,7 @@ impl State {
         if lost {
             return self.step_later(id, step, attempt, now);
         }
-        let flow = self.conns.get_mut(&id).expect("just seen").flow(from);
+        let flow = self.conns.get_mut(id).expect("just seen").flow(from);
         flow.last_arrival = flow.last_arrival.max(passage.arrival);
         let at = flow.last_arrival;
         self.schedule(at, Event::Step { conn: id, step, attempt, sent_at: now });
@@ -107,7 +107,7 @@ impl State {
     }
 
     pub(crate) fn step_again(&mut self, id: ConnId, step: Step, attempt: u32) {
-        let Some(conn) = self.conns.get(&id) else { return };
+        let Some(conn) = self.conns.get(id) else { return };
         let end = &conn.ends[sender(step) as usize];
         let host = self.host(end.host);
         let dead = end.gone || !host.up || host.life != end.life;
@@ -119,7 +119,7 @@ impl State {
 
     /// Whether the client's kernel still waits: a dial that was given up leaves no other trace.
     fn is_dialling(&self, id: ConnId) -> bool {
-        let end = &self.conns[&id].ends[Side::Client as usize];
+        let end = &self.conns[id].ends[Side::Client as usize];
         let inner = self.inner(end.host, end.life);
         let sockets = turmoil_net::netstat(std::net::IpAddr::V4(inner));
         sockets.entries.iter().any(|socket| {
@@ -130,7 +130,7 @@ impl State {
     pub(crate) fn step_arrived(&mut self, id: ConnId, step: Step, attempt: u32, sent_at: u64) {
         let to = sender(step).other();
         let now = self.now();
-        let Some(conn) = self.conns.get(&id) else { return };
+        let Some(conn) = self.conns.get(id) else { return };
         let end = &conn.ends[to as usize];
         let (host, life, gone) = (end.host, end.life, end.gone);
         if !self.host(host).up {
@@ -138,11 +138,11 @@ impl State {
         }
         let current = self.host(host).life;
         if step == Step::Syn {
-            self.conns.get_mut(&id).expect("just seen").end(to).life = current;
+            self.conns.get_mut(id).expect("just seen").end(to).life = current;
         } else if gone || life != current {
             return self.refuse(id, to);
         }
-        let conn = self.conns.get_mut(&id).expect("just seen");
+        let conn = self.conns.get_mut(id).expect("just seen");
         let (seq, ack) = (conn.flow(to.other()).base, conn.flow(to).base);
         let syn = TcpFlags { syn: true, ..TcpFlags::default() };
         let (seq, ack, flags) = match step {
@@ -165,7 +165,7 @@ impl State {
 
     /// Puts a packet from the other end into the kernel of `to`.
     pub(crate) fn hand_over(&mut self, id: ConnId, to: Side, seq: u32, ack: u32, flags: TcpFlags, payload: Bytes) {
-        let Some(conn) = self.conns.get(&id) else { return };
+        let Some(conn) = self.conns.get(id) else { return };
         let (end, peer) = (&conn.ends[to as usize], &conn.ends[to.other() as usize]);
         let packet = Packet {
             src: peer.addr.ip.into(),
@@ -183,7 +183,7 @@ impl State {
         };
         self.outbox.push(packet);
         // It ends something, or opens it: whoever waits for bytes has to ask the kernel now.
-        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Some(conn) = self.conns.get_mut(id) else { return };
         let (reader, writer) = (conn.flow(to.other()).reader.take(), conn.flow(to).writer.take());
         self.rouse(reader);
         self.rouse(writer);

@@ -14,7 +14,7 @@ impl State {
     pub(crate) fn segment_arrived(&mut self, id: ConnId, from: Side, segment: Segment) {
         let to = from.other();
         let now = self.now();
-        let Some(conn) = self.conns.get(&id) else { return };
+        let Some(conn) = self.conns.get(id) else { return };
         let end = &conn.ends[to as usize];
         let (host, life, gone, orphan) = (end.host, end.life, end.gone, end.orphan);
         if conn.flows[from as usize].silenced || !self.host(host).up {
@@ -32,7 +32,7 @@ impl State {
         if let Some(ack) = segment.ack {
             self.ack_arrived(id, to, ack);
         }
-        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Some(conn) = self.conns.get_mut(id) else { return };
         let flow = conn.flow(from);
         flow.delivered += segment.payload.len() as u64;
         flow.fin_arrived |= segment.fin;
@@ -53,11 +53,11 @@ impl State {
         if at_once {
             self.acknowledge(id, from);
         } else {
-            let flow = self.conns.get_mut(&id).expect("just seen").flow(from);
+            let flow = self.conns.get_mut(id).expect("just seen").flow(from);
             if flow.unacked.timer == 0 {
                 let timer = flow.next_timer();
                 flow.unacked.timer = timer;
-                self.schedule(now + DELAYED_ACK_US, Event::DelayedAck { conn: id, sender: from, timer });
+                self.schedule_ack(now + DELAYED_ACK_US, id, Event::DelayedAck { conn: id, sender: from, timer });
             }
         }
         if segment.fin {
@@ -68,7 +68,7 @@ impl State {
     /// The application of `reader` has taken `bytes`.
     pub(crate) fn was_read(&mut self, id: ConnId, reader: Side, bytes: usize) {
         let from = reader.other();
-        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Some(conn) = self.conns.get_mut(id) else { return };
         let flow = conn.flow(from);
         flow.read += bytes as u64;
         let (read_all, end) = (flow.read >= flow.delivered, flow.window_end());
@@ -84,14 +84,14 @@ impl State {
 
     /// Whether a connection that the peer has reset still has something to read on this side.
     pub(crate) fn reset_waits(&self, id: ConnId, side: Side) -> bool {
-        self.conns.get(&id).is_some_and(|conn| conn.ends[side as usize].reset_waits)
+        self.conns.get(id).is_some_and(|conn| conn.ends[side as usize].reset_waits)
     }
 
     /// Tells the kernel of `to` that the connection is reset.
     pub(super) fn reset_kernel(&mut self, id: ConnId, to: Side) {
-        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Some(conn) = self.conns.get_mut(id) else { return };
         conn.flow(to.other()).arrived.clear();
-        let Some(conn) = self.conns.get(&id) else { return };
+        let Some(conn) = self.conns.get(id) else { return };
         let end = &conn.ends[to as usize];
         if !self.host(end.host).up || self.host(end.host).life != end.life {
             return;

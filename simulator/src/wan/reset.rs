@@ -25,7 +25,7 @@ impl State {
         self.count(id, from, RST_BYTES, false);
         let passage = self.links.carry(key, RST_BYTES, now);
         self.record(id, from, now, passage.arrival, [u64::MAX - 1, 0, 0]);
-        let conn = self.conns.get_mut(&id).expect("the caller has looked");
+        let conn = self.conns.get_mut(id).expect("the caller has looked");
         conn.end(from).gone = true;
         let flow = conn.flow(from);
         flow.forget_queue();
@@ -45,7 +45,7 @@ impl State {
 
     /// A RST has reached `to`. What arrived before it can still be read.
     pub(crate) fn reset_arrived(&mut self, id: ConnId, to: Side) {
-        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Some(conn) = self.conns.get_mut(id) else { return };
         let flow = conn.flow(to.other());
         let unread = flow.read < flow.delivered;
         let end = conn.end(to);
@@ -58,7 +58,7 @@ impl State {
             return;
         }
         self.reset_kernel(id, to);
-        let conn = self.conns.get_mut(&id).expect("just seen");
+        let conn = self.conns.get_mut(id).expect("just seen");
         conn.end(to).gone = true;
         conn.end(to).reset_waits = false;
         conn.flow(to).forget_queue();
@@ -68,7 +68,7 @@ impl State {
     /// The application has dropped its stream.
     pub(crate) fn dropped(&mut self, id: ConnId, side: Side) {
         let now = self.now();
-        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Some(conn) = self.conns.get_mut(id) else { return };
         let end = conn.end(side);
         end.orphan = true;
         if end.reset_waits {
@@ -79,7 +79,7 @@ impl State {
 
     /// A socket that was closed a minute ago and whose peer never closed vanishes without a word.
     pub(crate) fn reap(&mut self, id: ConnId, side: Side) {
-        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Some(conn) = self.conns.get_mut(id) else { return };
         let pending = conn.flow(side).queued > 0 || conn.flow(side).backoff.is_some();
         if conn.end(side).gone {
             return self.retire_if_over(id);
@@ -90,7 +90,7 @@ impl State {
             return self.schedule(at, Event::Reap { conn: id, side });
         }
         self.reset_kernel(id, side);
-        self.conns.get_mut(&id).expect("just seen").end(side).gone = true;
+        self.conns.get_mut(id).expect("just seen").end(side).gone = true;
         self.retire_if_over(id);
     }
 
@@ -109,20 +109,20 @@ impl State {
             .collect();
         for (id, side) in found {
             self.reset_kernel(id, side);
-            self.conns.get_mut(&id).expect("just seen").end(side).gone = true;
+            self.conns.get_mut(id).expect("just seen").end(side).gone = true;
             self.retire_if_over(id);
         }
     }
 
     pub(super) fn retire_if_over(&mut self, id: ConnId) {
-        if self.conns.get(&id).is_some_and(Conn::is_over) {
+        if self.conns.get(id).is_some_and(Conn::is_over) {
             self.retire(id);
         }
     }
 
     /// Forgets a connection, but not what it has cost.
     pub(crate) fn retire(&mut self, id: ConnId) {
-        let Some(mut conn) = self.conns.remove(&id) else { return };
+        let Some(mut conn) = self.conns.remove(id) else { return };
         for flow in &mut conn.flows {
             let (reader, writer) = (flow.reader.take(), flow.writer.take());
             self.rouse(reader);
@@ -147,7 +147,7 @@ impl State {
         let now = self.now();
         let (key, _) = self.path(id, near);
         let passage = self.links.carry(key, wire, now);
-        passage.arrival.max(self.conns[&id].flows[near as usize].last_arrival)
+        passage.arrival.max(self.conns[id].flows[near as usize].last_arrival)
     }
 
     /// A hop in front of `near` closes the direction from `from` with a FIN of its own.
@@ -155,7 +155,7 @@ impl State {
         let now = self.now();
         let at = if from == near { self.cross(id, near, super::HEADER_BYTES) } else { now };
         self.count(id, from, super::HEADER_BYTES, false);
-        let flow = self.conns.get_mut(&id).expect("the caller has looked").flow(from);
+        let flow = self.conns.get_mut(id).expect("the caller has looked").flow(from);
         flow.cut = true;
         if flow.fin_sent {
             return;

@@ -20,7 +20,7 @@ const MAX_LOSSES: u32 = 8;
 impl State {
     /// Takes a segment of what was written, or the FIN that the kernel has emitted.
     pub(super) fn queue_up(&mut self, id: ConnId, side: Side, payload: Bytes, fin: bool) {
-        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Some(conn) = self.conns.get_mut(id) else { return };
         let cut = conn.flow(side).cut;
         conn.counter(side).payload += if cut { 0 } else { payload.len() as u64 };
         if cut {
@@ -46,7 +46,7 @@ impl State {
 
     /// The kernel's FIN is acknowledged at once: it is in good hands.
     fn finish_kernel(&mut self, id: ConnId, side: Side) {
-        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Some(conn) = self.conns.get_mut(id) else { return };
         conn.end(side).finished = true;
         let (seq, end) = (conn.flow(side.other()).base, conn.flow(side).base.wrapping_add(1));
         self.hand_over(id, side, seq, end, TcpFlags { ack: true, ..TcpFlags::default() }, Bytes::new());
@@ -66,7 +66,7 @@ impl State {
             }
             self.transmit(id, side, key);
         }
-        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Some(conn) = self.conns.get_mut(id) else { return };
         let flow = conn.flow(side);
         let window = flow.congestion.window as usize;
         // Linux lets an application fill twice the congestion window.
@@ -75,10 +75,13 @@ impl State {
             let writer = flow.writer.take();
             self.rouse(writer);
         }
+        if self.conns.get(id).is_some_and(|conn| !conn.flows[side as usize].is_at_rest()) {
+            self.hurry();
+        }
     }
 
     fn may_send(&self, id: ConnId, side: Side) -> bool {
-        let Some(conn) = self.conns.get(&id) else { return false };
+        let Some(conn) = self.conns.get(id) else { return false };
         let flow = &conn.flows[side as usize];
         if flow.backoff.is_some() || flow.fin_sent {
             return false;
@@ -96,7 +99,7 @@ impl State {
         let now = self.now();
         let other = side.other();
         let ack = self.piggyback(id, other, now);
-        let conn = self.conns.get_mut(&id).expect("the caller has looked");
+        let conn = self.conns.get_mut(id).expect("the caller has looked");
         let flow = conn.flow(side);
         let fin = flow.queued == 0;
         let room = usize::try_from(flow.limit - flow.sent.min(flow.limit)).unwrap_or(usize::MAX);
@@ -118,7 +121,7 @@ impl State {
         fold.bytes(&payload);
         self.record(id, side, now, passage.arrival, [offset, fold.value(), late]);
         self.passed_hops(id, side, now);
-        let conn = self.conns.get_mut(&id).expect("still there");
+        let conn = self.conns.get_mut(id).expect("still there");
         let flow = conn.flow(side);
         let at = (passage.arrival + late).max(flow.last_arrival);
         flow.last_arrival = at;
@@ -138,7 +141,7 @@ impl State {
     fn recovery(&mut self, id: ConnId, side: Side, key: (Place, Place), wire: u32, more: bool) -> u64 {
         let now = self.now();
         let base = self.links.get(key).latency_us * 2;
-        let conn = self.conns.get_mut(&id).expect("the caller has looked");
+        let conn = self.conns.get_mut(id).expect("the caller has looked");
         let flow = conn.flow(side);
         let rtt = flow.congestion.round_trip().max(base);
         let mut late = if more {
@@ -159,7 +162,7 @@ impl State {
                 break;
             }
             self.count(id, side, wire, true);
-            let flow = self.conns.get_mut(&id).expect("still there").flow(side);
+            let flow = self.conns.get_mut(id).expect("still there").flow(side);
             late += flow.congestion.timeout(attempt);
             flow.congestion.timed_out();
         }
@@ -175,7 +178,7 @@ impl State {
             return;
         }
         let back = self.links.get(key).latency_us;
-        let limit = self.conns[&id].flows[side as usize].granted;
+        let limit = self.conns[id].flows[side as usize].granted;
         let ack = AckInfo { segments: 1, limit, sent_at, held_us: 0 };
         self.schedule(arrival + back, Event::Ack { conn: id, sender: side, ack });
     }
@@ -183,7 +186,7 @@ impl State {
     /// What was sent (or should have been) at `sent_at` gets no answer: the retransmission timer runs.
     pub(super) fn back_off(&mut self, id: ConnId, side: Side, sent_at: u64) {
         let now = self.now();
-        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Some(conn) = self.conns.get_mut(id) else { return };
         let flow = conn.flow(side);
         if flow.backoff.is_some() {
             return;
@@ -191,6 +194,7 @@ impl State {
         let timer = flow.next_timer();
         flow.backoff = Some(Backoff { timer, attempt: 0 });
         let at = (sent_at + flow.congestion.timeout(0)).max(now);
+        self.hurry();
         self.schedule(at, Event::Retransmit { conn: id, sender: side, timer });
     }
 
@@ -198,28 +202,28 @@ impl State {
     pub(crate) fn retransmit(&mut self, id: ConnId, side: Side, timer: u64) {
         let now = self.now();
         let other = side.other();
-        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let Some(conn) = self.conns.get_mut(id) else { return };
         let Some(backoff) = conn.flow(side).backoff.filter(|backoff| backoff.timer == timer) else { return };
         let (end, peer) = (&conn.ends[side as usize], &conn.ends[other as usize]);
         let (host, life, gone) = (end.host, end.life, end.gone);
         let (peer_host, peer_life, peer_gone) = (peer.host, peer.life, peer.gone);
         if gone || !self.host(host).up || self.host(host).life != life {
-            self.conns.get_mut(&id).expect("just seen").flow(side).backoff = None;
+            self.conns.get_mut(id).expect("just seen").flow(side).backoff = None;
             return;
         }
         if backoff.attempt >= RETRIES {
             return self.give_up(id, side);
         }
-        let wire = HEADER_BYTES + u32::try_from(MSS.min(self.conns[&id].flows[side as usize].queued)).unwrap_or(0);
+        let wire = HEADER_BYTES + u32::try_from(MSS.min(self.conns[id].flows[side as usize].queued)).unwrap_or(0);
         self.count(id, side, wire, true);
         let (_, blocked) = self.path(id, side);
-        let answers = self.host(peer_host).up && !blocked && !self.conns[&id].flows[side as usize].silenced;
+        let answers = self.host(peer_host).up && !blocked && !self.conns[id].flows[side as usize].silenced;
         if answers && (peer_gone || self.host(peer_host).life != peer_life) {
-            self.conns.get_mut(&id).expect("just seen").flow(side).backoff = None;
+            self.conns.get_mut(id).expect("just seen").flow(side).backoff = None;
             return self.refuse(id, other);
         }
         let (_, deaf) = self.path(id, other);
-        let conn = self.conns.get_mut(&id).expect("just seen");
+        let conn = self.conns.get_mut(id).expect("just seen");
         let deaf = deaf || conn.flow(other).silenced;
         let flow = conn.flow(side);
         if backoff.attempt == 0 {
@@ -247,13 +251,13 @@ impl State {
     fn give_up(&mut self, id: ConnId, side: Side) {
         self.timed_out.insert(id);
         self.reset_kernel(id, side);
-        self.conns.get_mut(&id).expect("just seen").end(side).gone = true;
+        self.conns.get_mut(id).expect("just seen").end(side).gone = true;
         self.retire_if_over(id);
     }
 
     /// The link from `side` to the other end, and whether nothing gets through now.
     pub(super) fn path(&self, id: ConnId, side: Side) -> ((Place, Place), bool) {
-        let ends = &self.conns[&id].ends;
+        let ends = &self.conns[id].ends;
         let from = self.place(ends[side as usize].host);
         let to = self.place(ends[side.other() as usize].host);
         (self.links.find(from, to), self.links.is_blocked(from, to))
@@ -263,7 +267,7 @@ impl State {
     pub(crate) fn count(&mut self, id: ConnId, side: Side, wire: u32, again: bool) {
         self.stats.packets += 1;
         self.stats.bytes += u64::from(wire);
-        if let Some(conn) = self.conns.get_mut(&id) {
+        if let Some(conn) = self.conns.get_mut(id) {
             let counter = conn.counter(side);
             if again { counter.retransmit(wire) } else { counter.packet(wire) }
         }
@@ -271,7 +275,7 @@ impl State {
 
     /// Takes a packet into the digest, and into the history if that is wanted.
     pub(super) fn record(&mut self, id: ConnId, from: Side, now: u64, arrival: u64, what: [u64; 3]) {
-        let Some(conn) = self.conns.get(&id) else { return };
+        let Some(conn) = self.conns.get(id) else { return };
         let (src, dst) = (conn.ends[from as usize].addr, conn.ends[from.other() as usize].addr);
         let fold = self.log.at(now);
         for word in [now, arrival, src.word(), dst.word()].into_iter().chain(what) {

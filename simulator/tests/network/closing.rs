@@ -73,7 +73,7 @@ fn a_reader_and_a_writer_that_wait_hear_of_a_reset() {
         let writing = async {
             loop {
                 // Nobody reads it, so it fills every buffer on the way, and waits.
-                if let Err(error) = write.write_all(&[7; 64 * 1024]).await {
+                if let Err(error) = write.write_all(&vec![7; 64 * 1024]).await {
                     return error.kind();
                 }
             }
