@@ -1,6 +1,6 @@
 //! The static executable in an empty root: nothing of the C library's is there to load, and names resolve all the same.
 
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::thread;
 
 use outrigger_tests::Wire;
@@ -9,6 +9,8 @@ use outrigger_tests::http::get;
 use crate::host::{APP_IMAGE, GATEWAY, Host, IMAGE, NETWORK, POD};
 
 const APP: Ipv4Addr = Ipv4Addr::new(10, 213, 77, 20);
+/// The second sidecar's. With the first one's it would not be reached until the host had forgotten that one's Ethernet address.
+const SECOND: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 213, 77, 11));
 
 #[test]
 fn names_resolve_from_the_file_of_hosts_and_over_dns() {
@@ -19,12 +21,12 @@ fn names_resolve_from_the_file_of_hosts_and_over_dns() {
     let run = ["run", "--detach", "--network", NETWORK];
     host.podman(&[&run[..], &["--name", "app", "--ip", &APP.to_string(), APP_IMAGE]].concat());
     let file = format!("file.example:{APP}");
-    for (name, upstream) in [("by-dns", "app.example:3000"), ("by-file", "file.example:3000")] {
-        let sidecar = ["--name", name, "--ip", &POD.to_string(), "--dns", &GATEWAY.to_string()];
+    for (name, addr, upstream) in [("by-dns", POD, "app.example:3000"), ("by-file", SECOND, "file.example:3000")] {
+        let sidecar = ["--name", name, "--ip", &addr.to_string(), "--dns", &GATEWAY.to_string()];
         let sidecar = [&sidecar[..], &["--add-host", &file, "--read-only"]].concat();
         host.podman(&[&run[..], &sidecar, &[IMAGE, "run", "--upstream", upstream]].concat());
         host.wait_ready(name);
-        assert_eq!(Wire::plain((POD, 8080).into()).ask(&get("/", &[])).expect(200).text(), "ok", "{name}");
+        assert_eq!(Wire::plain((addr, 8080).into()).ask(&get("/", &[])).expect(200).text(), "ok", "{name}");
         host.podman(&["stop", "--time", "40", name]);
         assert_eq!(host.inspect(name)["State"]["ExitCode"], 0, "{name}");
     }
