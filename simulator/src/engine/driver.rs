@@ -86,10 +86,7 @@ fn pass(packets: &mut Vec<Packet>) -> bool {
                 packets.drain(..).for_each(|packet| s.emitted(packet));
             });
         }
-        let unsent = state::take_unsent();
-        if unsent {
-            with(State::send_written);
-        }
+        let unsent = with(State::send_written);
         if !dirty && !unsent {
             return any;
         }

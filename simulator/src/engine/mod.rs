@@ -14,7 +14,7 @@ use turmoil_net::KernelConfig;
 pub(crate) use self::driver::pass_now;
 pub(crate) use self::event::{AckInfo, Event, Segment, Step};
 use self::state::Host;
-pub(crate) use self::state::{ConnId, State, call, count_turn, mark_dirty, mark_unsent, try_with, with};
+pub(crate) use self::state::{ConnId, State, call, count_turn, mark_dirty, try_with, with};
 pub use self::world::World;
 use crate::history::{Digest, Entry};
 use crate::middlebox::{Cut, Hop};

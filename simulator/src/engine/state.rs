@@ -32,8 +32,6 @@ thread_local! {
     static GUARD: RefCell<Option<EnterGuard>> = const { RefCell::new(None) };
     /// A call may have left packets in a kernel: the next pass has something to do.
     static DIRTY: Cell<bool> = const { Cell::new(false) };
-    /// Applications have written to connections since the last pass.
-    static UNSENT: Cell<bool> = const { Cell::new(false) };
     /// The driver waits until no task is runnable.
     static WAITING: Cell<bool> = const { Cell::new(false) };
     /// What [`State::now`] has read from the runtime's clock, which stands still while tasks run.
@@ -41,8 +39,6 @@ thread_local! {
     /// Turns that tasks have had, the play among them; and at how many the driver last knew that none could run.
     static TURNS: Cell<u64> = const { Cell::new(0) };
     static QUIET_AT: Cell<u64> = const { Cell::new(u64::MAX) };
-    /// When the first event that was put aside is due.
-    static ASIDE_AT: Cell<u64> = const { Cell::new(u64::MAX) };
     /// The play was woken and has not had its turn.
     static PLAY_WOKEN: Cell<bool> = const { Cell::new(false) };
     static WAKE: Arc<Notify> = Arc::new(Notify::new());
@@ -176,7 +172,6 @@ impl State {
     /// The same for an event that no task would hear of, unless [`State::hurry`] is called before it is due.
     pub(crate) fn schedule_aside(&mut self, at: u64, event: Event) {
         let next = self.numbered(at, event);
-        ASIDE_AT.set(ASIDE_AT.get().min(at));
         self.aside.push(Reverse(next));
     }
 
@@ -193,7 +188,6 @@ impl State {
         if !self.aside.is_empty() {
             WAITING.set(true);
             self.heap.append(&mut self.aside);
-            ASIDE_AT.set(u64::MAX);
         }
     }
 
@@ -201,7 +195,6 @@ impl State {
     pub(crate) fn end(&mut self) {
         self.ended_us = self.now();
         self.aside.clear();
-        ASIDE_AT.set(u64::MAX);
     }
 
     /// When the clock has to stop for the next event.
@@ -219,19 +212,17 @@ impl State {
         if from.peek()?.0.at > now {
             return None;
         }
-        let next = from.pop()?.0;
-        if aside {
-            ASIDE_AT.set(self.aside.peek().map_or(u64::MAX, |next| next.0.at));
-        }
-        Some((next.at, next.event))
+        from.pop().map(|next| (next.0.at, next.0.event))
     }
 
     /// Does what was put aside and is due before `now`, so that whoever has a turn now finds the network as it is now.
     fn catch_up(&mut self) {
+        if self.aside.is_empty() {
+            return;
+        }
         let now = self.now();
-        while ASIDE_AT.get() < now {
+        while self.aside.peek().is_some_and(|next| next.0.at < now) {
             let Some(Reverse(next)) = self.aside.pop() else { break };
-            ASIDE_AT.set(self.aside.peek().map_or(u64::MAX, |next| next.0.at));
             self.ahead_us = Some(next.at);
             self.happen(next.event);
         }
@@ -322,16 +313,6 @@ pub(crate) fn is_dirty() -> bool {
     DIRTY.get()
 }
 
-/// An application has written something.
-pub(crate) fn mark_unsent() {
-    UNSENT.set(true);
-}
-
-/// Whether one has, once.
-pub(crate) fn take_unsent() -> bool {
-    UNSENT.replace(false)
-}
-
 /// The runtime's clock may go on from here: it does so while the runtime is parked, and when the driver says so.
 pub(super) fn forget_now() {
     NOW.set(None);
@@ -339,19 +320,19 @@ pub(super) fn forget_now() {
 
 /// Called by the runtime when no task is runnable.
 pub(super) fn on_park() {
-    if WAITING.replace(false) || DIRTY.get() || UNSENT.get() {
+    if WAITING.replace(false) || DIRTY.get() || try_with(|state| !state.unsent.is_empty()) == Some(true) {
         WAKE.with(|wake| wake.notify_one());
     }
 }
 
 /// Done once no task is runnable.
 ///
-/// Parking tells for sure, but costs as much as all else that a packet costs. It is not needed where nobody had a turn since the
-/// last time: what can run is in the queue, which is first in, first out, before the driver.
+/// Parking tells for sure, but reads clocks and goes through the timers. It is not needed where nobody had a turn since the last
+/// time: what can run is in the queue, which is first in, first out, before the driver.
 pub(super) async fn quiet() {
     to_the_back().await;
     if TURNS.get() == QUIET_AT.get() && !PLAY_WOKEN.get() {
-        WAITING.set(false);
+        is_up_to_date();
         return;
     }
     WAITING.set(true);
@@ -380,9 +361,7 @@ async fn to_the_back() {
 /// A task has its turn.
 pub(crate) fn count_turn() {
     TURNS.set(TURNS.get() + 1);
-    if ASIDE_AT.get() < u64::MAX {
-        try_with(State::catch_up);
-    }
+    try_with(State::catch_up);
 }
 
 /// Runs the play, which is in no queue, so that [`quiet`] knows of it.
@@ -415,7 +394,6 @@ pub(super) async fn failed() {
 
 pub(super) fn install(state: State) {
     forget_now();
-    ASIDE_AT.set(u64::MAX);
     QUIET_AT.set(u64::MAX);
     STATE.with(|slot| *slot.borrow_mut() = Some(state));
 }

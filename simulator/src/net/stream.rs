@@ -12,7 +12,7 @@ use turmoil_net::{HostId, Packet, TcpFlags, TcpSegment, Transport, set_current};
 
 use super::SimNet;
 use crate::engine::{ConnId, KERNEL_RECEIVE_BYTES, call, mark_dirty, try_with, with};
-use crate::wan::{Addr, Called, Side};
+use crate::wan::{Addr, Side};
 
 /// A stream of a simulated host.
 #[derive(Debug)]
@@ -58,10 +58,8 @@ impl SimStream {
 
     /// Ready once a read would not wait: there is data, the end, or an error. Call it again after each read.
     pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match with(|s| s.readable(self.conn, self.side, cx)) {
-            Called::Moved(_) => return Poll::Ready(Ok(())),
-            Called::Waits => return Poll::Pending,
-            Called::AskKernel => {}
+        if let Some(readable) = with(|s| s.readable(self.conn, self.side, cx)) {
+            return readable.map(Ok);
         }
         let mut byte = [0];
         let mut buf = ReadBuf::new(&mut byte);
@@ -119,10 +117,8 @@ impl SimStream {
 
 impl AsyncRead for SimStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match call(|s| s.read(self.conn, self.side, cx, buf)) {
-            Called::Moved(_) => return Poll::Ready(Ok(())),
-            Called::Waits => return Poll::Pending,
-            Called::AskKernel => {}
+        if let Some(read) = call(|s| s.read(self.conn, self.side, cx, buf)) {
+            return read.map(Ok);
         }
         let before = buf.filled().len();
         let read = ready!(Pin::new(self.socket()).poll_read(cx, buf));
@@ -138,10 +134,8 @@ impl AsyncRead for SimStream {
 impl AsyncWrite for SimStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.check_reset()?;
-        match call(|s| s.write(self.conn, self.side, cx, buf)) {
-            Called::Moved(bytes) => return Poll::Ready(Ok(bytes)),
-            Called::Waits => return Poll::Pending,
-            Called::AskKernel => {}
+        if let Some(written) = call(|s| s.write(self.conn, self.side, cx, buf)) {
+            return written.map(Ok);
         }
         let written = ready!(Pin::new(self.socket()).poll_write(cx, buf));
         mark_dirty();

@@ -3,7 +3,7 @@
 //! The kernels open and close connections; the bytes in between never enter them. A kernel can only be asked for the packets
 //! of all sockets of all hosts at once, which would cost every run more than anything else in it.
 
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, Bytes};
 use tokio::io::ReadBuf;
@@ -11,29 +11,21 @@ use turmoil_net::TcpFlags;
 
 use super::MSS;
 use super::conn::Side;
-use crate::engine::{ConnId, State, mark_unsent};
+use crate::engine::{ConnId, State};
 
 /// What an application may write before the sender has room for it, in bytes.
 const SEND_BYTES: usize = 65_535;
 
-/// What became of a call on a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Called {
-    /// So many bytes were moved.
-    Moved(usize),
-    /// The waker will be woken.
-    Waits,
-    /// The kernel knows more: the connection has ended in some way, or is none of the network's.
-    AskKernel,
-}
+/// What became of a call on a stream. `None` where the kernel knows more: the connection has ended in some way, or is none
+/// of the network's.
+pub(crate) type Called<T> = Option<Poll<T>>;
 
 impl State {
     /// Takes what has arrived for `side` out of its buffer.
-    pub(crate) fn read(&mut self, id: ConnId, side: Side, cx: &Context<'_>, buf: &mut ReadBuf<'_>) -> Called {
-        match self.readable(id, side, cx) {
-            Called::Moved(_) if buf.remaining() > 0 => {}
-            Called::Moved(_) => return Called::Moved(0),
-            other => return other,
+    pub(crate) fn read(&mut self, id: ConnId, side: Side, cx: &Context<'_>, buf: &mut ReadBuf<'_>) -> Called<()> {
+        let ready = self.readable(id, side, cx)?;
+        if ready.is_pending() || buf.remaining() == 0 {
+            return Some(ready);
         }
         let flow = self.conns.get_mut(id).expect("just seen").flow(side.other());
         let mut bytes = 0;
@@ -52,44 +44,43 @@ impl State {
             self.tell_fin(id, side);
             self.retire_if_over(id);
         }
-        Called::Moved(bytes)
+        Some(ready)
     }
 
-    /// Whether a read would move something.
-    pub(crate) fn readable(&mut self, id: ConnId, side: Side, cx: &Context<'_>) -> Called {
-        let Some(conn) = self.conns.get_mut(id) else { return Called::AskKernel };
+    /// Ready once a read would move something.
+    pub(crate) fn readable(&mut self, id: ConnId, side: Side, cx: &Context<'_>) -> Called<()> {
+        let conn = self.conns.get_mut(id)?;
         let gone = conn.end(side).gone;
         let flow = conn.flow(side.other());
         if gone || flow.fin_told {
-            return Called::AskKernel;
+            return None;
         }
         if flow.arrived.is_empty() {
             register(&mut flow.reader, cx);
-            return Called::Waits;
+            return Some(Poll::Pending);
         }
-        Called::Moved(0)
+        Some(Poll::Ready(()))
     }
 
     /// Takes what the application writes; it goes out when no task can run.
-    pub(crate) fn write(&mut self, id: ConnId, side: Side, cx: &Context<'_>, bytes: &[u8]) -> Called {
-        let Some(conn) = self.conns.get_mut(id) else { return Called::AskKernel };
+    pub(crate) fn write(&mut self, id: ConnId, side: Side, cx: &Context<'_>, bytes: &[u8]) -> Called<usize> {
+        let conn = self.conns.get_mut(id)?;
         let end = conn.end(side);
         if end.gone || end.shut {
-            return Called::AskKernel;
+            return None;
         }
         let flow = conn.flow(side);
         let part = bytes.len().min(SEND_BYTES - flow.held);
         if part == 0 && !bytes.is_empty() {
             register(&mut flow.writer, cx);
-            return Called::Waits;
+            return Some(Poll::Pending);
         }
         if part > 0 && flow.written.is_empty() {
             self.unsent.push((id, side));
-            mark_unsent();
         }
         flow.written.extend_from_slice(&bytes[..part]);
         flow.held += part;
-        Called::Moved(part)
+        Some(Poll::Ready(part))
     }
 
     /// The application has shut its direction down: what it writes from now on is the kernel's to refuse.
@@ -111,13 +102,15 @@ impl State {
         self.hand_over(id, side, seq, 0, TcpFlags { psh: true, ..TcpFlags::default() }, byte);
     }
 
-    /// Gives what was written since the last time to the senders.
-    pub(crate) fn send_written(&mut self) {
+    /// Gives what was written since the last time to the senders. True if there was anything.
+    pub(crate) fn send_written(&mut self) -> bool {
         let mut unsent = std::mem::take(&mut self.unsent);
+        let any = !unsent.is_empty();
         for (id, side) in unsent.drain(..) {
             self.take_written(id, side);
         }
         self.unsent = unsent;
+        any
     }
 
     /// The same for one direction of one connection.

@@ -18,7 +18,6 @@ mod reset;
 mod send;
 mod traffic;
 
-pub(crate) use self::buffers::Called;
 pub(crate) use self::congestion::INITIAL_WINDOW;
 pub(crate) use self::conn::{Addr, Conn, Side};
 pub(crate) use self::conns::Conns;

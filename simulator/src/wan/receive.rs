@@ -91,13 +91,13 @@ impl State {
     pub(super) fn reset_kernel(&mut self, id: ConnId, to: Side) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         conn.flow(to.other()).arrived.clear();
-        let Some(conn) = self.conns.get(id) else { return };
-        let end = &conn.ends[to as usize];
-        if !self.host(end.host).up || self.host(end.host).life != end.life {
+        let (seq, ack, stage) = (conn.flow(to.other()).base, conn.flow(to).base, conn.stage);
+        let (host, life) = (conn.end(to).host, conn.end(to).life);
+        let host = self.host(host);
+        if !host.up || host.life != life {
             return;
         }
-        let (seq, ack) = (conn.flows[to.other() as usize].base, conn.flows[to as usize].base);
-        if to == Side::Server && conn.stage < super::conn::Stage::Open && conn.stage > super::conn::Stage::SynSent {
+        if to == Side::Server && stage < super::conn::Stage::Open && stage > super::conn::Stage::SynSent {
             // A RST in the middle of the handshake would leave the half-open socket and its port for ever.
             self.hand_over(id, to, seq, ack, TcpFlags { ack: true, ..TcpFlags::default() }, Bytes::new());
         }

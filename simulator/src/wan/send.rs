@@ -69,13 +69,15 @@ impl State {
         let Some(conn) = self.conns.get_mut(id) else { return };
         let flow = conn.flow(side);
         let window = flow.congestion.window as usize;
+        let mut writer = None;
         // Linux lets an application fill twice the congestion window.
         if flow.held > flow.written.len() && flow.queued + flow.out as usize * MSS <= 2 * window * MSS {
             flow.held = flow.written.len();
-            let writer = flow.writer.take();
-            self.rouse(writer);
+            writer = flow.writer.take();
         }
-        if self.conns.get(id).is_some_and(|conn| !conn.flows[side as usize].is_at_rest()) {
+        let at_rest = flow.is_at_rest();
+        self.rouse(writer);
+        if !at_rest {
             self.hurry();
         }
     }

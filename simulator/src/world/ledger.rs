@@ -540,7 +540,7 @@ fn line(who: &Who, event: &Event) -> Option<String> {
             end.client_code.map(|code| code.0),
             end.app_code.map(|code| code.0)
         ),
-        // Most of the lines of a run: written by hand, these take half as long.
+        // Most of the lines of a run, as the derived form has them, which takes longer.
         Event::PingSent { to } => write!(told, "session {session}: PingSent {{ to: {to:?} }}"),
         Event::PongReceived { from, rtt } => {
             write!(told, "session {session}: PongReceived {{ from: {from:?}, rtt: {rtt:?} }}")
