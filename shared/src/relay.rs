@@ -261,6 +261,16 @@ impl Relay {
         }
     }
 
+    /// Whether what is due may end the session. Then whoever drives it makes sure that everything was read which has come in
+    /// time; a ping needs no such care.
+    pub fn may_end_at(&self, now: Micros) -> bool {
+        let due = match &self.phase {
+            Phase::Open => self.verdict_due(),
+            Phase::Closing(_) | Phase::Ended(_) => self.deadline(),
+        };
+        due.is_some_and(|due| due <= now)
+    }
+
     /// Acts on whatever is due; before the deadline it does nothing. Afterwards [`deadline`](Self::deadline) lies
     /// ahead.
     pub fn handle_timeout(&mut self, now: Micros, events: &mut dyn FnMut(Event)) {

@@ -24,6 +24,9 @@ use crate::transport::Transport;
 const READ_BYTES: usize = 64 * 1024;
 /// Reads of one side in a row before the other side, and other sessions of the thread, get their turn.
 const READS_PER_TURN: usize = 16;
+/// A timer that would ring so much too early is moved. A deadline that moves by less, as with every message, is let ring and set
+/// again.
+const EARLY_RING: Duration = Duration::from_secs(1);
 
 thread_local! {
     /// The start of a frame whose rest has not come goes in front of what is read next.
@@ -146,7 +149,7 @@ pub(crate) struct Drive<S> {
     begun: bool,
     /// Something happened in this pass over both sides after which the other parts of it may go on.
     again: bool,
-    /// The deadline was there, and the runtime has looked at the sockets since.
+    /// A deadline was there that may end the session, and the runtime has looked at the sockets since.
     looked: bool,
 }
 
@@ -223,7 +226,7 @@ impl<S: Stream> Drive<S> {
             self.again |= refused && of_app > before;
             // Behind the reads: what came in time counts, also when this process was held up.
             let due = self.relay.deadline().is_some_and(|at| at <= now);
-            let judged = due && self.looked;
+            let judged = due && (self.looked || !self.relay.may_end_at(now));
             if judged {
                 self.with_events(|relay, events| relay.handle_timeout(now, events));
                 self.inject(cx, now);
@@ -278,9 +281,10 @@ impl<S: Stream> Drive<S> {
     fn arm(&mut self, cx: &mut Context<'_>) -> bool {
         let deadline = self.relay.deadline().map(|at| self.epoch + Duration::from_micros(at.0));
         let Some(at) = deadline.into_iter().chain(self.account.segment_ends()).min() else { return false };
-        // The deadline moves with every message. The timer is moved only when it has to ring earlier; when it rings
-        // too early it is set again.
-        if self.armed && !self.timer.is_elapsed() && at >= self.timer.deadline() {
+        // The deadline moves with every message, and the timer stays where it is for that. After a pong it moves by what is left
+        // of the keepalive, and a timer that stayed would wake each idle session once more for each ping.
+        let near = self.timer.deadline()..self.timer.deadline() + EARLY_RING;
+        if self.armed && !self.timer.is_elapsed() && near.contains(&at) {
             return false;
         }
         self.timer.as_mut().reset(at);

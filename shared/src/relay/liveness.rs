@@ -38,16 +38,30 @@ pub(super) fn spread_lifetime(lifetime: Duration, jitter_percent: u8, entropy: &
 impl Relay {
     pub(super) fn open_deadline(&self) -> Option<Micros> {
         let [client, app] = &self.halves;
+        [self.verdict_due(), self.half_deadline(client), self.half_deadline(app)].into_iter().flatten().min()
+    }
+
+    /// When the session is to end by the clock, unless something comes before.
+    pub(super) fn verdict_due(&self) -> Option<Micros> {
+        let quiet = |pending: PendingClose| self.quiet_at().map_or(pending.until, |quiet| quiet.min(pending.until));
+        let [client, app] = &self.halves;
         [
             self.idle_ends(),
             self.lifetime_ends,
-            self.pending_close.map(|pending| self.quiet_at().map_or(pending.until, |quiet| quiet.min(pending.until))),
-            self.half_deadline(client),
-            self.half_deadline(app),
+            self.pending_close.map(quiet),
+            self.send_ends(client),
+            self.send_ends(app),
+            self.pong_due(client),
+            self.pong_due(app),
         ]
         .into_iter()
         .flatten()
         .min()
+    }
+
+    /// When to give up on the answer to a ping.
+    fn pong_due(&self, half: &Half) -> Option<Micros> {
+        if matches!(half.probe, Probe::Waiting { .. }) { self.probe_ends(half) } else { None }
     }
 
     /// Called when something is due. In order: what ends the session worst comes first.
@@ -60,8 +74,7 @@ impl Relay {
             }
         }
         for side in Side::BOTH {
-            let half = self.half(side);
-            if matches!(half.probe, Probe::Waiting { .. }) && due(self.probe_ends(half)) {
+            if due(self.pong_due(self.half(side))) {
                 self.give_up(side);
                 self.abort(Initiator::Sidecar, Cause::KeepaliveLost(side), now, events);
                 return;
@@ -106,9 +119,10 @@ impl Relay {
         }
     }
 
+    /// When to ping, to give up on the answer, or to read again.
     fn half_deadline(&self, half: &Half) -> Option<Micros> {
         let rate = half.limited.then(|| half.ready_at(&self.policy));
-        [self.probe_ends(half), self.send_ends(half), rate].into_iter().flatten().min()
+        self.probe_ends(half).into_iter().chain(rate).min()
     }
 
     fn idle_ends(&self) -> Option<Micros> {

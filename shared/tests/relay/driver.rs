@@ -137,7 +137,10 @@ impl Session {
 
     pub(crate) fn timeout(&mut self) {
         let events = &mut self.events;
+        let lives = |relay: &Relay| !relay.is_closing() && relay.end().is_none();
+        let lives_on = lives(&self.relay) && !self.relay.may_end_at(self.now);
         self.relay.handle_timeout(self.now, &mut |event| events.push(event));
+        assert!(!lives_on || lives(&self.relay), "an end that the machine did not announce");
         assert!(self.relay.deadline().is_none_or(|deadline| deadline > self.now), "a deadline in the past");
         self.transmit();
     }

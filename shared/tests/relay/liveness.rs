@@ -47,6 +47,25 @@ fn a_silent_side_is_pinged_and_its_pong_is_ours() {
     }
 }
 
+/// The driver looks at the sockets once more before an end, and not before each ping.
+#[test]
+fn an_end_by_the_clock_is_announced_and_a_ping_is_not() {
+    for side in Side::BOTH {
+        let mut session = Session::new(keepalive_to(side));
+        let due = |session: &Session| session.relay.deadline().expect("it has a keepalive");
+        let asks = due(&session);
+        assert_eq!(asks.since(START), seconds(25));
+        assert!(!session.relay.may_end_at(asks));
+        session.pass(seconds(25));
+        let gives_up = due(&session);
+        assert_eq!(gives_up.since(START), seconds(45));
+        assert!(session.relay.may_end_at(gives_up) && !session.relay.may_end_at(asks));
+        // A sidecar that was stopped for an hour finds more than a ping due.
+        let asleep = Session::new(keepalive_to(side));
+        assert!(asleep.relay.may_end_at(START + seconds(3600)));
+    }
+}
+
 #[test]
 fn live_peers_are_never_idle() {
     let mut session = Session::new(Policy::default());
