@@ -16,6 +16,7 @@ mod client;
 mod event;
 mod feed;
 mod figures;
+mod queue;
 mod rng;
 mod signal;
 mod wire;

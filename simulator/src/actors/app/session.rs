@@ -4,7 +4,6 @@ use std::pin::pin;
 
 use outrigger::net::Net;
 use outrigger_shared::close::Side;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio::{join, select};
 
@@ -13,6 +12,7 @@ use super::answer::Upgrade;
 use super::control::Watch;
 use crate::actors::Actor;
 use crate::actors::event::{AppEvent, Ending};
+use crate::actors::queue::{Giver, Taker, queue};
 use crate::actors::ws::{self, Broken, Incoming, Outgoing, Reader, Writer};
 
 /// Acknowledgements and pongs that wait for the connection to take them; past that, the reading waits.
@@ -46,8 +46,8 @@ async fn converse<N: Net>(
     (reader, writer): (Reader, Writer),
     watch: &Watch,
 ) -> End {
-    let (queue, queued) = mpsc::channel(MAX_QUEUED_FRAMES);
-    let mut reading = pin!(read(&shared.actor, client, reader, queue.clone()));
+    let (frames, queued) = queue(MAX_QUEUED_FRAMES);
+    let mut reading = pin!(read(&shared.actor, client, reader, frames.clone()));
     let mut writing = pin!(write(shared, client, writer, queued, since));
     let close_timeout = shared.options.close_timeout;
     let (end, close) = select! {
@@ -56,15 +56,15 @@ async fn converse<N: Net>(
         written = &mut writing => return (written.err().unwrap_or(Ending::Error), None),
         code = watch.close() => {
             let close = Outgoing::Close { code: Some(code), reason: String::new() };
-            let goodbye = async { join!(biased; queue.send(close), &mut writing, &mut reading) };
-            if let Ok((_, Ok(writer), _)) = timeout(close_timeout, goodbye).await {
+            let goodbye = async { join!(biased; frames.send(close), &mut reading, &mut writing) };
+            if let Ok((_, _, Ok(writer))) = timeout(close_timeout, goodbye).await {
                 writer.shutdown(close_timeout).await;
             }
             return (Ending::Left, Some(code));
         }
     };
     if let Some(close) = close {
-        let goodbye = async { join!(biased; queue.send(close), &mut writing) };
+        let goodbye = async { join!(biased; frames.send(close), &mut writing) };
         if let Ok((_, Ok(writer))) = timeout(close_timeout, goodbye).await {
             writer.shutdown(close_timeout).await;
         }
@@ -78,7 +78,7 @@ async fn read<N: Net>(
     actor: &Actor<N>,
     client: u32,
     mut reader: Reader,
-    queue: mpsc::Sender<Outgoing>,
+    queue: Giver<Outgoing>,
 ) -> (End, Option<Outgoing>) {
     loop {
         let answer = match reader.next().await {
@@ -109,7 +109,7 @@ async fn write<N: Net>(
     shared: &Shared<N>,
     client: u32,
     mut writer: Writer,
-    mut queued: mpsc::Receiver<Outgoing>,
+    mut queued: Taker<Outgoing>,
     since: u64,
 ) -> Result<Writer, Ending> {
     let Shared { actor, feed, options, .. } = shared;

@@ -5,7 +5,6 @@ use std::pin::pin;
 use std::time::Duration;
 
 use outrigger::net::Net;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio::{join, select};
 
@@ -14,6 +13,7 @@ use super::push::{Messages, Pinging, Push};
 use super::reconnect::End;
 use crate::actors::event::{ClientEvent, Ending};
 use crate::actors::feed::Told;
+use crate::actors::queue::{Giver, Taker, queue};
 use crate::actors::ws::{Broken, Incoming, Outgoing, Reader, Writer};
 use crate::actors::{Actor, Stop};
 
@@ -62,10 +62,11 @@ pub(super) async fn run<N: Net>(
     stop: &Stop,
 ) -> End {
     let leaves_at = stays.map(|stays| Instant::now() + stays);
-    let (queue, queued) = mpsc::channel(MAX_QUEUED_FRAMES);
-    let (tell, mut heard) = mpsc::channel(1);
-    let mut reading = pin!(read(actor, reader, queue.clone(), tell));
+    let (frames, queued) = queue(MAX_QUEUED_FRAMES);
+    let (tell, mut heard) = queue(1);
+    let mut reading = pin!(read(actor, reader, frames.clone(), tell));
     let mut writing = pin!(write(writer, queued));
+    let mut told = pin!(stop.stopped());
     let mut timers = Timers::new(push);
     let end = loop {
         let due = timers.next();
@@ -75,7 +76,7 @@ pub(super) async fn run<N: Net>(
                 drain(&mut heard, actor, account, &mut timers);
                 let (end, answer) = parting(stopped);
                 if let Some(answer) = answer {
-                    let (_, written) = timeout(close_timeout, async { join!(biased; queue.send(answer), &mut writing) })
+                    let (_, written) = timeout(close_timeout, async { join!(biased; frames.send(answer), &mut writing) })
                         .await
                         .unwrap_or((Ok(()), Err(Ending::Timeout)));
                     if let Ok(writer) = written {
@@ -86,10 +87,10 @@ pub(super) async fn run<N: Net>(
             }
             Some(news) = heard.recv() => hear(&news, actor, account, &mut timers),
             written = &mut writing => break written.err().unwrap_or(Ending::Error),
-            () = stop.stopped() => break Ending::Left,
+            () = &mut told => break Ending::Left,
             () = sleep_until(leaves_at.unwrap_or_else(Instant::now)), if leaves_at.is_some() => break Ending::Left,
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                match timers.act(&queue, actor, account) {
+                match timers.act(&frames, actor, account) {
                     Ok(()) => {}
                     Err(how) => break how,
                 }
@@ -106,8 +107,8 @@ pub(super) async fn run<N: Net>(
             hear(&news, actor, account, &mut timers);
         }
     };
-    let parted = async { join!(biased; queue.send(goodbye), &mut writing, &mut reading, listening) };
-    if let Ok((_, Ok(writer), (reader, _), ())) = timeout(close_timeout, parted).await {
+    let parted = async { join!(biased; frames.send(goodbye), &mut reading, &mut writing, listening) };
+    if let Ok((_, (reader, _), Ok(writer), ())) = timeout(close_timeout, parted).await {
         part(reader, writer, close_timeout).await;
     }
     End { how: Ending::Left, code: Some(NORMAL_CLOSURE), reason: String::new() }
@@ -132,8 +133,8 @@ enum Stopped {
 async fn read<N: Net>(
     actor: &Actor<N>,
     mut reader: Reader,
-    queue: mpsc::Sender<Outgoing>,
-    tell: mpsc::Sender<News>,
+    queue: Giver<Outgoing>,
+    tell: Giver<News>,
 ) -> (Reader, Stopped) {
     loop {
         let news = match reader.next().await {
@@ -159,7 +160,7 @@ async fn read<N: Net>(
 }
 
 /// Writes what is queued, up to and including a Close.
-async fn write(mut writer: Writer, mut queued: mpsc::Receiver<Outgoing>) -> Result<Writer, Ending> {
+async fn write(mut writer: Writer, mut queued: Taker<Outgoing>) -> Result<Writer, Ending> {
     while let Some(frame) = queued.recv().await {
         let last = matches!(frame, Outgoing::Close { .. });
         writer.send(frame).await?;
@@ -196,8 +197,8 @@ fn acknowledged(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text.strip_prefix(b"ack:")?).ok()?.parse().ok()
 }
 
-fn drain<N: Net>(heard: &mut mpsc::Receiver<News>, actor: &Actor<N>, account: &mut Account, timers: &mut Timers) {
-    while let Ok(news) = heard.try_recv() {
+fn drain<N: Net>(heard: &mut Taker<News>, actor: &Actor<N>, account: &mut Account, timers: &mut Timers) {
+    while let Some(news) = heard.try_recv() {
         hear(&news, actor, account, timers);
     }
 }
@@ -247,12 +248,7 @@ impl Timers {
     }
 
     /// Does what is due. Fails when a pong is.
-    fn act<N: Net>(
-        &mut self,
-        queue: &mpsc::Sender<Outgoing>,
-        actor: &Actor<N>,
-        account: &mut Account,
-    ) -> Result<(), Ending> {
+    fn act<N: Net>(&mut self, queue: &Giver<Outgoing>, actor: &Actor<N>, account: &mut Account) -> Result<(), Ending> {
         let now = Instant::now();
         if self.pong_due.is_some_and(|due| due <= now) {
             return Err(Ending::Timeout);
