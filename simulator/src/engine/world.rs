@@ -82,7 +82,7 @@ impl World {
 
     /// The link between exactly these places; the default one, if none was set.
     pub fn link(&self, from: Place, to: Place) -> Link {
-        with(|s| s.links.get((from, to)))
+        with(|s| s.links.between(from, to))
     }
 
     /// Power loss: see [`Fault::Crash`].

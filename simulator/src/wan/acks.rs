@@ -10,12 +10,12 @@ impl State {
         let now = self.now();
         let reader = sender.other();
         let Some(ack) = self.take_ack(id, sender, now) else { return };
-        let (key, blocked) = self.path(id, reader);
+        let route = self.path(id, reader);
         self.count(id, reader, HEADER_BYTES, false);
-        let passage = self.links.carry(key, HEADER_BYTES, now);
+        let passage = self.links.carry(route, HEADER_BYTES, now);
         self.record(id, reader, now, passage.arrival, [u64::MAX, u64::from(ack.segments), ack.limit]);
         let conn = self.conns.get_mut(id).expect("just seen");
-        if blocked || conn.flow(reader).silenced {
+        if route.blocked || conn.flow(reader).silenced {
             let sent_at = conn.flow(sender).last_sent_at;
             return self.back_off(id, sender, sent_at);
         }
@@ -25,7 +25,7 @@ impl State {
     /// An ACK is put aside while its connection is at rest: all was sent that was written, and there is a way for it.
     pub(super) fn schedule_ack(&mut self, at: u64, id: ConnId, event: Event) {
         let at_rest = self.conns.get(id).is_some_and(|conn| conn.flows.iter().all(Flow::is_at_rest));
-        if at_rest && Side::BOTH.into_iter().all(|side| !self.path(id, side).1) {
+        if at_rest && Side::BOTH.into_iter().all(|side| !self.path(id, side).blocked) {
             self.schedule_aside(at, event);
         } else {
             self.schedule(at, event);

@@ -8,6 +8,7 @@ use std::task::Waker;
 use bytes::Bytes;
 
 use super::congestion::Congestion;
+use super::link::Route;
 use super::traffic::Counter;
 use crate::middlebox::Watch;
 
@@ -212,6 +213,8 @@ pub(crate) struct Conn {
     pub(crate) counters: [Counter; 2],
     pub(crate) label: Arc<str>,
     pub(crate) watches: Vec<Watch>,
+    /// What packets of each side take; see [`State::path`](crate::engine::State).
+    pub(super) routes: [Option<Route>; 2],
     /// When the last packet of the handshake was sent: the first round trip is measured from there.
     pub(crate) handshake_at: [u64; 2],
 }
@@ -235,6 +238,7 @@ impl Conn {
             counters: [Counter::default(); 2],
             label,
             watches: Vec::new(),
+            routes: [None; 2],
             handshake_at: [0; 2],
         }
     }

@@ -76,13 +76,13 @@ impl State {
         let now = self.now();
         let from = sender(step);
         let wire = if step == Step::Ack { HEADER_BYTES } else { SYN_BYTES };
-        let (key, blocked) = self.path(id, from);
+        let route = self.path(id, from);
         self.count(id, from, wire, attempt > 0);
         let Some(conn) = self.conns.get_mut(id) else { return };
         conn.handshake_at[from as usize] = now;
         let silenced = conn.flow(from).silenced;
-        let passage = self.links.carry(key, wire, now);
-        let lost = blocked || silenced || (passage.lost && step != Step::Ack);
+        let passage = self.links.carry(route, wire, now);
+        let lost = route.blocked || silenced || (passage.lost && step != Step::Ack);
         self.record(id, from, now, passage.arrival, [1 + step as u64, u64::from(lost), 0]);
         if lost {
             return self.step_later(id, step, attempt, now);

@@ -66,16 +66,29 @@ pub(crate) struct Passage {
     pub(crate) lost: bool,
 }
 
+/// What a packet from one host to another takes, until [`Links`] change.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Route {
+    link: usize,
+    /// Nothing gets through.
+    pub(crate) blocked: bool,
+    /// Worked out when there had been so many changes.
+    changes: u64,
+}
+
 /// All links of a run.
 pub(crate) struct Links {
     seed: u64,
-    states: BTreeMap<(Place, Place), State>,
+    states: Vec<State>,
+    places: BTreeMap<(Place, Place), usize>,
     blocked: BTreeSet<(Place, Place)>,
+    changes: u64,
 }
 
 impl Links {
     pub(crate) fn new(seed: u64, links: &[(Place, Place, Link)]) -> Self {
-        let mut all = Self { seed, states: BTreeMap::new(), blocked: BTreeSet::new() };
+        let (places, blocked) = (BTreeMap::new(), BTreeSet::new());
+        let mut all = Self { seed, states: Vec::new(), places, blocked, changes: 0 };
         for (from, to, link) in links {
             all.set(*from, *to, *link);
         }
@@ -84,49 +97,52 @@ impl Links {
 
     /// Sets one direction; what is on the way stays on its way.
     pub(crate) fn set(&mut self, from: Place, to: Place, link: Link) {
-        self.state((from, to)).link = link;
+        let at = self.place((from, to));
+        self.states[at].link = link;
+        self.changes += 1;
     }
 
-    /// The link that a packet from `from` to `to` takes; each is a host and its region. A link between the hosts
-    /// wins over one between host and region, and that over one between the regions.
-    pub(crate) fn find(&self, from: (u16, u16), to: (u16, u16)) -> (Place, Place) {
-        let sources = [Place::Host(from.0), Place::Region(from.1)];
-        let targets = [Place::Host(to.0), Place::Region(to.1)];
-        for source in sources {
-            for target in targets {
-                if self.states.contains_key(&(source, target)) {
-                    return (source, target);
-                }
-            }
-        }
-        (sources[1], targets[1])
-    }
-
-    pub(crate) fn get(&self, key: (Place, Place)) -> Link {
-        self.states.get(&key).map_or(DEFAULT_LINK, |state| state.link)
+    /// The link between exactly these places; the default one, if none was set.
+    pub(crate) fn between(&self, from: Place, to: Place) -> Link {
+        self.places.get(&(from, to)).map_or(DEFAULT_LINK, |at| self.states[*at].link)
     }
 
     pub(crate) fn block(&mut self, from: Place, to: Place) {
         self.blocked.insert((from, to));
+        self.changes += 1;
     }
 
     pub(crate) fn unblock(&mut self, from: Place, to: Place) {
         self.blocked.remove(&(from, to));
+        self.changes += 1;
     }
 
-    /// Whether nothing gets from one host to the other now.
-    pub(crate) fn is_blocked(&self, from: (u16, u16), to: (u16, u16)) -> bool {
+    /// What a packet from `from` to `to` takes; each is a host and its region. A link between the hosts wins over one
+    /// between host and region, and that over one between the regions.
+    pub(crate) fn route(&mut self, from: (u16, u16), to: (u16, u16)) -> Route {
         const ALL_LOST: u32 = 1_000_000;
-        let sources = [Place::Host(from.0), Place::Region(from.1)];
         let targets = [Place::Host(to.0), Place::Region(to.1)];
-        let cut = || sources.iter().any(|s| targets.iter().any(|t| self.blocked.contains(&(*s, *t))));
-        (!self.blocked.is_empty() && cut()) || self.get(self.find(from, to)).loss_ppm >= ALL_LOST
+        let pairs = [Place::Host(from.0), Place::Region(from.1)].map(|source| targets.map(|target| (source, target)));
+        let mut pairs = pairs.as_flattened().iter();
+        let cut = pairs.clone().any(|pair| self.blocked.contains(pair));
+        let found = pairs.find_map(|pair| self.places.get(pair).copied());
+        let link = found.unwrap_or_else(|| self.place((Place::Region(from.1), Place::Region(to.1))));
+        let blocked = cut || self.states[link].link.loss_ppm >= ALL_LOST;
+        Route { link, blocked, changes: self.changes }
+    }
+
+    pub(crate) fn is_current(&self, route: Route) -> bool {
+        route.changes == self.changes
+    }
+
+    pub(crate) fn link(&self, route: Route) -> Link {
+        self.states[route.link].link
     }
 
     /// Sends `wire` bytes at `now`.
-    pub(crate) fn carry(&mut self, key: (Place, Place), wire: u32, now: u64) -> Passage {
+    pub(crate) fn carry(&mut self, route: Route, wire: u32, now: u64) -> Passage {
         const BITS_US: u64 = 8 * 1_000_000;
-        let state = self.state(key);
+        let state = &mut self.states[route.link];
         let link = state.link;
         let start = state.busy_until.max(now);
         let time = (u64::from(wire) * BITS_US).checked_div(link.bandwidth_bps).unwrap_or(0);
@@ -140,17 +156,17 @@ impl Links {
     }
 
     /// Whether a retransmission is lost too.
-    pub(crate) fn loses_again(&mut self, key: (Place, Place)) -> bool {
-        let state = self.state(key);
+    pub(crate) fn loses_again(&mut self, route: Route) -> bool {
+        let state = &mut self.states[route.link];
         state.link.loss_ppm > 0 && state.rng.chance(u64::from(state.link.loss_ppm), 1_000_000)
     }
 
-    fn state(&mut self, key: (Place, Place)) -> &mut State {
-        let seed = self.seed;
-        self.states.entry(key).or_insert_with(|| State {
-            link: DEFAULT_LINK,
-            busy_until: 0,
-            rng: Stream::new(seed, &format!("link {key:?}")),
+    /// Where the state of a link is, which is made if there is none.
+    fn place(&mut self, places: (Place, Place)) -> usize {
+        *self.places.entry(places).or_insert_with(|| {
+            let rng = Stream::new(self.seed, &format!("link {places:?}"));
+            self.states.push(State { link: DEFAULT_LINK, busy_until: 0, rng });
+            self.states.len() - 1
         })
     }
 }

@@ -21,16 +21,16 @@ impl State {
 
     fn send_reset(&mut self, id: ConnId, from: Side) {
         let now = self.now();
-        let (key, blocked) = self.path(id, from);
+        let route = self.path(id, from);
         self.count(id, from, RST_BYTES, false);
-        let passage = self.links.carry(key, RST_BYTES, now);
+        let passage = self.links.carry(route, RST_BYTES, now);
         self.record(id, from, now, passage.arrival, [u64::MAX - 1, 0, 0]);
         let conn = self.conns.get_mut(id).expect("the caller has looked");
         conn.end(from).gone = true;
         let flow = conn.flow(from);
         flow.forget_queue();
         // A RST is never sent twice: one that is lost leaves the peer to find out by itself.
-        if !blocked && !flow.silenced {
+        if !route.blocked && !flow.silenced {
             let at = passage.arrival.max(flow.last_arrival);
             self.schedule(at, Event::Reset { conn: id, to: from.other() });
         }
@@ -145,8 +145,8 @@ impl State {
     /// When a packet of a hop in front of `near` gets to the other end.
     pub(crate) fn cross(&mut self, id: ConnId, near: Side, wire: u32) -> u64 {
         let now = self.now();
-        let (key, _) = self.path(id, near);
-        let passage = self.links.carry(key, wire, now);
+        let route = self.path(id, near);
+        let passage = self.links.carry(route, wire, now);
         passage.arrival.max(self.conns[id].flows[near as usize].last_arrival)
     }
 

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use turmoil_net::TcpFlags;
 
 use super::conn::{Backoff, Side};
-use super::link::Place;
+use super::link::Route;
 use super::traffic::TrafficTable;
 use super::{HEADER_BYTES, MSS, SACK_BYTES, Traffic};
 use crate::engine::{AckInfo, ConnId, Event, Segment, State};
@@ -58,13 +58,13 @@ impl State {
     /// Sends what the windows allow; then lets the application write more.
     pub(super) fn pump(&mut self, id: ConnId, side: Side) {
         while self.may_send(id, side) {
-            let (key, blocked) = self.path(id, side);
-            if blocked {
+            let route = self.path(id, side);
+            if route.blocked {
                 let now = self.now();
                 self.back_off(id, side, now);
                 break;
             }
-            self.transmit(id, side, key);
+            self.transmit(id, side, route);
         }
         let Some(conn) = self.conns.get_mut(id) else { return };
         let flow = conn.flow(side);
@@ -97,7 +97,7 @@ impl State {
     }
 
     /// Sends one segment, or the FIN.
-    fn transmit(&mut self, id: ConnId, side: Side, key: (Place, Place)) {
+    fn transmit(&mut self, id: ConnId, side: Side, route: Route) {
         let now = self.now();
         let other = side.other();
         let ack = self.piggyback(id, other, now);
@@ -113,11 +113,11 @@ impl State {
         flow.last_sent_at = now;
         let more = flow.queued > 0;
         let wire = HEADER_BYTES + u32::try_from(payload.len()).expect("a segment is small");
-        let passage = self.links.carry(key, wire, now);
+        let passage = self.links.carry(route, wire, now);
         self.count(id, side, wire, false);
         let mut late = 0;
         if passage.lost {
-            late = self.recovery(id, side, key, wire, more);
+            late = self.recovery(id, side, route, wire, more);
         }
         let mut fold = Fold::default();
         fold.bytes(&payload);
@@ -140,9 +140,9 @@ impl State {
     }
 
     /// How much later a lost segment arrives, in microseconds; its retransmissions are counted.
-    fn recovery(&mut self, id: ConnId, side: Side, key: (Place, Place), wire: u32, more: bool) -> u64 {
+    fn recovery(&mut self, id: ConnId, side: Side, route: Route, wire: u32, more: bool) -> u64 {
         let now = self.now();
-        let base = self.links.get(key).latency_us * 2;
+        let base = self.links.link(route).latency_us * 2;
         let conn = self.conns.get_mut(id).expect("the caller has looked");
         let flow = conn.flow(side);
         let rtt = flow.congestion.round_trip().max(base);
@@ -160,7 +160,7 @@ impl State {
         };
         self.count(id, side, wire, true);
         for attempt in 1..MAX_LOSSES {
-            if !self.links.loses_again(key) {
+            if !self.links.loses_again(route) {
                 break;
             }
             self.count(id, side, wire, true);
@@ -174,12 +174,12 @@ impl State {
     /// A duplicate ACK with a SACK block, sent when the segment would have arrived.
     fn selective_ack(&mut self, id: ConnId, side: Side, arrival: u64, sent_at: u64) {
         let other = side.other();
-        let (key, blocked) = self.path(id, other);
+        let route = self.path(id, other);
         self.count(id, other, SACK_BYTES, false);
-        if blocked {
+        if route.blocked {
             return;
         }
-        let back = self.links.get(key).latency_us;
+        let back = self.links.link(route).latency_us;
         let limit = self.conns[id].flows[side as usize].granted;
         let ack = AckInfo { segments: 1, limit, sent_at, held_us: 0 };
         self.schedule(arrival + back, Event::Ack { conn: id, sender: side, ack });
@@ -218,13 +218,13 @@ impl State {
         }
         let wire = HEADER_BYTES + u32::try_from(MSS.min(self.conns[id].flows[side as usize].queued)).unwrap_or(0);
         self.count(id, side, wire, true);
-        let (_, blocked) = self.path(id, side);
-        let answers = self.host(peer_host).up && !blocked && !self.conns[id].flows[side as usize].silenced;
+        let answers = !self.path(id, side).blocked;
+        let answers = answers && self.host(peer_host).up && !self.conns[id].flows[side as usize].silenced;
         if answers && (peer_gone || self.host(peer_host).life != peer_life) {
             self.conns.get_mut(id).expect("just seen").flow(side).backoff = None;
             return self.refuse(id, other);
         }
-        let (_, deaf) = self.path(id, other);
+        let deaf = self.path(id, other).blocked;
         let conn = self.conns.get_mut(id).expect("just seen");
         let deaf = deaf || conn.flow(other).silenced;
         let flow = conn.flow(side);
@@ -257,12 +257,17 @@ impl State {
         self.retire_if_over(id);
     }
 
-    /// The link from `side` to the other end, and whether nothing gets through now.
-    pub(super) fn path(&self, id: ConnId, side: Side) -> ((Place, Place), bool) {
-        let ends = &self.conns[id].ends;
-        let from = self.place(ends[side as usize].host);
-        let to = self.place(ends[side.other() as usize].host);
-        (self.links.find(from, to), self.links.is_blocked(from, to))
+    /// What a packet of `side` takes to the other end now.
+    pub(super) fn path(&mut self, id: ConnId, side: Side) -> Route {
+        let conn = &self.conns[id];
+        if let Some(route) = conn.routes[side as usize].filter(|route| self.links.is_current(*route)) {
+            return route;
+        }
+        let from = self.place(conn.ends[side as usize].host);
+        let to = self.place(conn.ends[side.other() as usize].host);
+        let route = self.links.route(from, to);
+        self.conns.get_mut(id).expect("just seen").routes[side as usize] = Some(route);
+        route
     }
 
     /// Counts a packet of `side`.

@@ -110,11 +110,11 @@ impl Pair {
 impl State {
     /// What the link between two hosts has to be now. Scenarios whose links differ by direction are not played here;
     /// while a fault is about to change both directions, the worse one counts.
-    fn wanted(&self, (a, b): (u16, u16)) -> Setting {
+    fn wanted(&mut self, (a, b): (u16, u16)) -> Setting {
         let (from, to) = (self.place(a), self.place(b));
-        let there = self.links.get(self.links.find(from, to));
-        let back = self.links.get(self.links.find(to, from));
-        let blocked = self.links.is_blocked(from, to) || self.links.is_blocked(to, from);
+        let routes = [self.links.route(from, to), self.links.route(to, from)];
+        let [there, back] = routes.map(|route| self.links.link(route));
+        let blocked = routes.iter().any(|route| route.blocked);
         Setting {
             held: blocked || !self.host(a).up || !self.host(b).up,
             latency_us: there.latency_us.max(back.latency_us),
