@@ -29,16 +29,17 @@ pub(super) async fn drive(limit_us: u64) -> RunError {
         if next / TIMER_US > now / TIMER_US {
             // Timers lie in between. Auto-advance steps from timer to timer by whole milliseconds, so the clock must
             // stand on one before it may do so.
-            let aligned = now.div_ceil(TIMER_US) * TIMER_US;
-            if aligned > now {
-                advance_to(aligned).await;
-            } else {
-                let last_timer = with(|s| s.start) + Duration::from_micros(next / TIMER_US * TIMER_US);
-                state::is_up_to_date();
+            state::is_up_to_date();
+            let (first, last) = (now.div_ceil(TIMER_US), next / TIMER_US);
+            if first * TIMER_US > now {
+                advance_to(first * TIMER_US).await;
+            }
+            if last > first {
+                let last = with(|s| s.start) + Duration::from_micros(last * TIMER_US);
                 tokio::select! {
                     biased;
                     () = state::woken() => {}
-                    () = sleep_until(last_timer) => {}
+                    () = sleep_until(last) => {}
                 }
             }
         } else if next >= limit_us || happen(next) {
