@@ -26,7 +26,7 @@ const READ_BYTES: usize = 64 * 1024;
 const READS_PER_TURN: usize = 16;
 /// A timer that would ring so much too early is moved. A deadline that moves by less, as with every message, is let ring and set
 /// again.
-const EARLY_RING: Duration = Duration::from_secs(1);
+const EARLY_RING: Duration = Duration::from_millis(100);
 
 thread_local! {
     /// The start of a frame whose rest has not come goes in front of what is read next.

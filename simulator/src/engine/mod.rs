@@ -130,6 +130,8 @@ pub struct Stats {
     pub events: u64,
     /// Sweeps over all kernels: the cost of a run grows with them.
     pub passes: u64,
+    /// Times that a task, or the play, was polled, as each is when something has woken it.
+    pub turns: u64,
 }
 
 /// A run that came to its end.
@@ -240,7 +242,7 @@ fn run_here<R, Fut: Future<Output = R>>(
     }
     Ok(Outcome {
         result,
-        stats: state.stats,
+        stats: Stats { turns: state::turns(), ..state.stats },
         virtual_time: Duration::from_micros(state.ended_us),
         digest: state.log.digest(),
         traffic: state.traffic(),

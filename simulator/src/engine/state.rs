@@ -364,6 +364,11 @@ pub(crate) fn count_turn() {
     try_with(State::catch_up);
 }
 
+/// See [`Stats::turns`].
+pub(super) fn turns() -> u64 {
+    TURNS.get()
+}
+
 /// Runs the play, which is in no queue, so that [`quiet`] knows of it.
 pub(super) async fn play<F: Future>(play: F) -> F::Output {
     struct Alarm(Waker);
@@ -394,6 +399,7 @@ pub(super) async fn failed() {
 
 pub(super) fn install(state: State) {
     forget_now();
+    TURNS.set(0);
     QUIET_AT.set(u64::MAX);
     STATE.with(|slot| *slot.borrow_mut() = Some(state));
 }

@@ -69,3 +69,28 @@ fn an_app_that_pings_keeps_its_sessions_itself() {
     assert_eq!(figure(&often, "web", "hop_cuts"), 0.0);
     assert!(figure(&pings("61s"), "web", "hop_cuts") > 0.0, "a ping behind the cut comes too late");
 }
+
+/// What a quiet session costs: for each ping a turn for the timer, one for whoever is pinged and one for the pong. One more would
+/// find nothing to do.
+#[test]
+fn a_ping_costs_three_turns() {
+    let counts = |clients: u64, minutes: u64| {
+        let text = behind_hop("25s", "rst", "").replace("count = 2", &format!("count = {clients}"));
+        let text = text.replace("5m", &format!("{minutes}m"));
+        let text = text.replace("updates = \"periodic\"\nrate = \"15/h\"", "updates = \"none\"");
+        let run = run(&text, 1);
+        assert_good(&run);
+        [told(&run, "PingSent") as u64, run.stats.turns]
+    };
+    // Without what a run costs by its length alone, and without handshakes.
+    let hour = |clients| {
+        let (short, long) = (counts(clients, 10), counts(clients, 70));
+        [long[0] - short[0], long[1] - short[1]]
+    };
+    let (few, many) = (hour(2), hour(12));
+    let (pings, turns) = (many[0] - few[0], many[1] - few[1]);
+    assert!(pings > 2000, "{pings}");
+    // A timer may ring a moment too early, rather than be moved with every message.
+    let spare = pings / 100;
+    assert!((3 * pings..=3 * pings + spare).contains(&turns), "{turns} turns for {pings} pings");
+}
