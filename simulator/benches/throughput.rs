@@ -66,11 +66,13 @@ struct Took {
     cpu: Duration,
     /// Virtual time that clients' connections were open, summed up.
     connected: Duration,
+    /// Times that tasks were polled.
+    turns: u64,
 }
 
 /// Plays seeds 1 to `seeds`, on so many threads.
 fn play(scenario: &Scenario, seeds: u64, jobs: usize, tell: bool) -> Took {
-    let (next, done) = (AtomicU64::new(1), AtomicU64::new(0));
+    let (next, done, turns) = (AtomicU64::new(1), AtomicU64::new(0), AtomicU64::new(0));
     let connected = Mutex::new(0.0);
     let before = [ClockId::Monotonic, ClockId::ProcessCPUTime].map(clock);
     std::thread::scope(|scope| {
@@ -85,6 +87,7 @@ fn play(scenario: &Scenario, seeds: u64, jobs: usize, tell: bool) -> Took {
                     assert!(run.is_good(), "seed {seed}: {:#?}\n{:#?}", run.violations, run.failures);
                     let us = run.metrics[&(String::new(), "connection_time".to_owned())];
                     *connected.lock().expect("no thread panics with it") += us / 1e6;
+                    turns.fetch_add(run.stats.turns, Ordering::Relaxed);
                     let so_far = done.fetch_add(1, Ordering::Relaxed) + 1;
                     let step = |done: u64| done * 100 / seeds / STEP_PERCENT;
                     if tell && step(so_far) > step(so_far - 1) {
@@ -97,7 +100,7 @@ fn play(scenario: &Scenario, seeds: u64, jobs: usize, tell: bool) -> Took {
     let [wall, cpu] = [ClockId::Monotonic, ClockId::ProcessCPUTime].map(clock);
     let connected = Duration::from_secs_f64(connected.into_inner().expect("no thread panics with it"));
     let [wall, cpu] = [wall.saturating_sub(before[0]), cpu.saturating_sub(before[1])];
-    Took { wall, cpu, connected }
+    Took { wall, cpu, connected, turns: turns.into_inner() }
 }
 
 fn clock(id: ClockId) -> Duration {
@@ -143,6 +146,7 @@ fn main() -> ExitCode {
     };
     println!("wall time                    {:.1} s{met}", took.wall.as_secs_f64());
     println!("CPU time                     {:.1} s, {per_seed:.1} ms a seed", took.cpu.as_secs_f64());
+    println!("turns of tasks, a seed       {}", took.turns / seeds);
     println!("virtual connection-hours     {hours:.0}");
     println!("  a second of wall time      {:.0}", hours / took.wall.as_secs_f64());
     println!("  a second of CPU time       {:.0}", hours / took.cpu.as_secs_f64());
