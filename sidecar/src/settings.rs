@@ -16,7 +16,7 @@ use crate::net::Net;
 use crate::session;
 use crate::telemetry::{Capture, Observer};
 use crate::tls::{self, Crypto, LoadError, ServerSide};
-use crate::upstream::{self, Board, Naming, Routes, Spec, Upstream, Way};
+use crate::upstream::{self, Naming, Routes, Spec, Upstream, Way};
 
 /// Why a configuration that is right in itself cannot be put into force.
 #[derive(Debug, thiserror::Error)]
@@ -132,10 +132,9 @@ async fn upstreams<N: Net>(
     look_up(net, config, before).await?;
     let named = config.upstreams.len() + config.egress.len() > 1;
     let sets = sets.into_iter().map(|(way, specs)| {
-        let board = before.and_then(|before| before.upstreams.board(&way)).cloned();
-        let policy = || upstream::policy(&config.choice, specs.len() > 1);
-        let board = board.unwrap_or_else(|| Board::new(policy(), Arc::clone(observer)));
-        let upstream = Upstream::new(net.clone(), specs, board, config, Naming { named, own_host: way.has_own_host() });
+        let before = before.and_then(|before| before.upstreams.of(&way));
+        let naming = Naming { named, own_host: way.has_own_host() };
+        let upstream = Upstream::new(net.clone(), specs, before, config, naming, observer);
         (way, upstream)
     });
     Ok(Routes::new(sets.collect()))

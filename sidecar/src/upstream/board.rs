@@ -57,10 +57,6 @@ impl Board {
         Arc::new(Self { epoch, chooser, configured, observer, rung })
     }
 
-    pub(super) fn observer(&self) -> &Arc<dyn Observer> {
-        &self.observer
-    }
-
     /// Puts a configuration into force, with new chance where it needs any: its number, and its upstreams in order.
     pub(super) fn configure(&self, policy: Policy, specs: &[Spec], seed: Option<u64>) -> (u64, Vec<PeerId>) {
         self.with(|chooser, now| {

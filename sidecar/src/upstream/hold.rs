@@ -76,6 +76,11 @@ impl Hold {
         Self { limits, turn: tokio::sync::Mutex::new(()), line: Mutex::new(line) }
     }
 
+    /// Whether these are its limits.
+    pub(super) fn has(&self, limits: config::Hold) -> bool {
+        self.limits == limits
+    }
+
     /// How many wait now.
     pub(super) fn held(&self) -> usize {
         self.line().held

@@ -23,7 +23,7 @@ use outrigger_shared::choose::{self, PeerId, Policy};
 use outrigger_shared::proxy_protocol::Ends;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
-pub(crate) use board::Board;
+use board::Board;
 pub use board::{Seat, Snapshot};
 use check::Checks;
 pub use dial::DialError;
@@ -133,7 +133,7 @@ pub struct Upstream<N> {
     board: Arc<Board>,
     limits: config::Dial,
     /// `None` where upgrades do not wait for an app that is away.
-    hold: Option<Hold>,
+    hold: Option<Arc<Hold>>,
     naming: Naming,
     observer: Arc<dyn Observer>,
 }
@@ -148,21 +148,36 @@ pub(crate) struct Naming {
 }
 
 impl<N: Net> Upstream<N> {
-    /// `board` is what is known of the upstreams from before.
-    pub(crate) fn new(net: N, specs: Vec<Spec>, board: Arc<Board>, config: &Config, naming: Naming) -> Self {
+    /// From `before`, which took the same requests, goes on what the configuration leaves as it was: what is known of upstreams,
+    /// connections that are kept, upgrades that wait.
+    pub(crate) fn new(
+        net: N,
+        specs: Vec<Spec>,
+        before: Option<&Self>,
+        config: &Config,
+        naming: Naming,
+        observer: &Arc<dyn Observer>,
+    ) -> Self {
         let (limits, choice) = (config.dial.clone(), &config.choice);
-        let observer = Arc::clone(board.observer());
         let several = specs.len() > 1;
+        let new_board = || Board::new(policy(choice, several), Arc::clone(observer));
+        let board = before.map_or_else(new_board, |before| Arc::clone(&before.board));
+        let observer = Arc::clone(observer);
+        let line = before.filter(|before| before.leads_to(&specs)).and_then(|before| before.hold.clone());
         let chosen: Vec<_> = specs.iter().map(|spec| chooser_spec(&spec.config)).collect();
         // Chance is only taken where there is a choice.
         let seed = several.then(|| net.seed());
         let (configured, ids) = board.configure(policy(choice, several), &chosen, seed);
         let peer = |(id, (spec, chosen)): (PeerId, (Spec, choose::Spec))| {
-            let Spec { config: config::Upstream { target, proxy_protocol, .. }, tls } = spec;
             // A connection that says who the client is can be nobody else's.
-            let capacity = if proxy_protocol.is_some() { 0 } else { limits.idle_connections };
-            let pool = Pool::new(capacity, limits.idle_timeout);
-            net.spawn(Arc::clone(&pool).expire());
+            let capacity = if spec.config.proxy_protocol.is_some() { 0 } else { limits.idle_connections };
+            let kept = before.and_then(|before| before.pool_to(&spec));
+            let pool = kept.filter(|pool| pool.has(capacity, limits.idle_timeout)).unwrap_or_else(|| {
+                let pool = Pool::new(capacity, limits.idle_timeout);
+                net.spawn(Arc::clone(&pool).expire());
+                pool
+            });
+            let Spec { config: config::Upstream { target, proxy_protocol, .. }, tls } = spec;
             let authority = authority(&target);
             let dialer = Dialer {
                 net: net.clone(),
@@ -183,8 +198,26 @@ impl<N: Net> Upstream<N> {
             let checks = Checks { kind: how.kind.clone(), patience: limits.upgrade_timeout };
             net.spawn(checks.run(net.clone(), Arc::clone(&board), Arc::downgrade(&peers), configured));
         }
-        let hold = config.hold.map(|limits| Hold::new(limits, net.seed()));
+        let hold = config.hold.map(|limits| {
+            let goes_on = line.filter(|line| line.has(limits));
+            goes_on.unwrap_or_else(|| Arc::new(Hold::new(limits, net.seed())))
+        });
         Self { net, peers, board, limits, hold, naming, observer }
+    }
+
+    /// Whether upgrades that wait for these wait for the same app.
+    fn leads_to(&self, specs: &[Spec]) -> bool {
+        self.peers.iter().map(|peer| &peer.dialer.target).eq(specs.iter().map(|spec| &spec.config.target))
+    }
+
+    /// The connections to this upstream, if they can be used as before. Over TLS they are as good as the certificates that they
+    /// began with, so there they cannot.
+    fn pool_to(&self, spec: &Spec) -> Option<Arc<Pool>> {
+        let Spec { config: config::Upstream { target, proxy_protocol, .. }, tls: None } = spec else { return None };
+        let is_it = |dialer: &Dialer<N>| {
+            dialer.tls.is_none() && (&dialer.target, &dialer.proxy_protocol) == (target, proxy_protocol)
+        };
+        self.peers.iter().find(|peer| is_it(&peer.dialer)).map(|peer| Arc::clone(&peer.pool))
     }
 
     /// The app as it is configured, for people: the only upstream without scheme and path, or `any` of several.
@@ -211,7 +244,7 @@ impl<N: Net> Upstream<N> {
 
     /// How many upgrades wait for the app now.
     pub fn held(&self) -> usize {
-        self.hold.as_ref().map_or(0, Hold::held)
+        self.hold.as_ref().map_or(0, |hold| hold.held())
     }
 
     /// What is known of the upstreams now.
@@ -230,12 +263,7 @@ impl<N: Net> Upstream<N> {
 
     /// The line of upgrades that wait; `None` where none would.
     pub(crate) fn hold(&self) -> Option<Held> {
-        self.hold.as_ref().map(Hold::snapshot)
-    }
-
-    /// What is known of the upstreams.
-    pub(crate) fn board(&self) -> &Arc<Board> {
-        &self.board
+        self.hold.as_ref().map(|hold| hold.snapshot())
     }
 
     /// The name of the upstream that a seat is at, where there are several.
@@ -463,7 +491,7 @@ fn chooser_spec(upstream: &config::Upstream) -> choose::Spec {
 }
 
 /// The only upstream is never ejected: there is nobody to go to.
-pub(crate) fn policy(choice: &config::Choice, several: bool) -> Policy {
+fn policy(choice: &config::Choice, several: bool) -> Policy {
     Policy {
         fails: if several { choice.fails } else { u32::MAX },
         backoff: choice.backoff,

@@ -39,6 +39,11 @@ impl Pool {
         Arc::new(Self { idle: Mutex::default(), capacity, timeout, filled: Arc::default() })
     }
 
+    /// Whether these are its limits.
+    pub(super) fn has(&self, capacity: usize, timeout: Duration) -> bool {
+        (self.capacity, self.timeout) == (capacity, timeout)
+    }
+
     /// The connection used last that can take a request: it is the likeliest to be still open.
     pub(super) fn take(&self) -> Option<SendRequest<RequestBody>> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::board::Board;
 use super::{Held, Shown, Snapshot, Upstream};
 use crate::config::{self, Route};
 use crate::net::Net;
@@ -43,9 +42,9 @@ impl<N: Net> Routes<N> {
         found.map(|(_, upstream)| upstream)
     }
 
-    /// What is known of a set.
-    pub(crate) fn board(&self, way: &Way) -> Option<&Arc<Board>> {
-        self.sets.iter().find(|(known, _)| known == way).map(|(_, upstream)| upstream.board())
+    /// The upstreams that take the requests of this way, and no others.
+    pub(crate) fn of(&self, way: &Way) -> Option<&Upstream<N>> {
+        self.sets.iter().find(|(known, _)| known == way).map(|(_, upstream)| upstream)
     }
 
     /// Whether an upstream is there at this target.

@@ -10,6 +10,7 @@ use outrigger_tests::http::get;
 use outrigger_tests::tools::{Tool, node};
 use outrigger_tests::ws::{KEY, accept_for, upgrade};
 use outrigger_tests::{App, Authority, Conn, Launch, Scratch, Sidecar, Wire};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 /// A patience that no test waits for: whoever needs it to pass fails.
@@ -70,6 +71,27 @@ fn an_upgrade_waits_for_the_app_and_gets_its_101() {
     let back = sidecar.wait_log("the account of it", |line| line["message"] == BACK);
     assert_eq!((&back["level"], &back["held"], &back["refused"]), (&json!("INFO"), &json!(1), &json!(0)));
     assert!(back["away_s"].as_f64().is_some_and(|s| (0.3..60.0).contains(&s)), "{back}");
+}
+
+/// A reload that leaves the app where it is leaves those that wait where they are: they count, and only the first dials.
+#[test]
+fn the_line_goes_on_over_a_reload() {
+    const FILE: &str = "outrigger.toml";
+    let down = Reserved::new();
+    let launch = holding(&down, ENDLESS, 1);
+    let file = launch.file(FILE, "");
+    let sidecar = launch.flag("--config", file).flag("--watch", "off").start();
+    let mut first = waiting(&sidecar, "http");
+
+    sidecar.folder().write(FILE, "max_message_size = \"1k\"\n");
+    sidecar.signal(Signal::HUP);
+    sidecar.wait_log("a reload", |line| line["message"].as_str().is_some_and(|told| told.starts_with("reloaded")));
+    let mut second = sidecar.client();
+    second.send(upgrade("/", &[]));
+    second.response("GET").expect(503);
+
+    let _app = App::on(down.listen(), None, Conn::serve_echo);
+    echoes(&mut first);
 }
 
 #[test]

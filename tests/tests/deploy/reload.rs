@@ -114,6 +114,21 @@ fn a_kept_http_connection_goes_by_the_new_file_with_its_next_request() {
 }
 
 #[test]
+fn connections_to_an_app_that_stays_are_kept_and_those_of_another_one_are_not_used() {
+    let (app, other) = (App::ok(), App::ok());
+    let kept = "upstream_keepalive_timeout = \"5m\"";
+    let sidecar = from_file(&to_app(app.addr(), kept), |launch| launch.flag("--watch", "off"));
+    let ask = || drop(sidecar.client().ask(&get("/", &[])).expect(200));
+    ask();
+    reload(&sidecar, &to_app(app.addr(), &format!("{kept}\nmax_message_size = \"1k\"")));
+    ask();
+    assert_eq!(app.seen().len(), 1, "connections");
+    reload(&sidecar, &to_app(other.addr(), kept));
+    ask();
+    assert_eq!((app.seen().len(), other.seen().len()), (1, 1), "connections");
+}
+
+#[test]
 fn max_connections_can_shrink_and_grow() {
     let app = App::echo();
     let sidecar = from_file(&to_app(app.addr(), "max_connections = 2"), |launch| launch);
