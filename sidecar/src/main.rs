@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use outrigger::cli::ask::Running;
 use outrigger::cli::drain::Drain;
 use outrigger::cli::{self, Command, Exit};
 use outrigger::config::{Config, Finding, Log, LogFormat, Shown};
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Ok(Command::Run { config, warnings, shown }) => run(&config, &warnings, shown, source, files),
         Ok(Command::Demo(settings)) => demo(settings),
         Ok(Command::Drain(settings)) => drain(&settings),
+        Ok(Command::Reload(sidecar)) => reload(&sidecar),
         Ok(Command::Manifests(manifests)) => leave(&outrigger::inject::files::run(&manifests, &mut io::stdin())),
         Ok(Command::Webhook(settings)) => webhook(*settings),
         Err(exit) => leave(&exit),
@@ -232,13 +234,34 @@ fn drain(settings: &Drain) -> ExitCode {
             let _ = writeln!(io::stderr(), "draining: {sessions_left} of {sessions} sessions left{left}");
         }
     };
-    let outcome = runtime(1).map_err(|error| format!("the runtime cannot start: {error}")).and_then(|runtime| {
-        let net = TokioNet::default();
-        runtime.block_on(cli::drain::run(&net, settings, tell)).map_err(|error| error.to_string())
-    });
+    let outcome = asked(async |net| cli::drain::run(net, settings, tell).await.map_err(|error| error.to_string()));
     if let Some(bar) = bar {
         bar.finish();
     }
+    done(outcome)
+}
+
+fn reload(sidecar: &Running) -> ExitCode {
+    done(asked(async |net| {
+        let cli::reload::Reloaded { warnings, needs_restart } =
+            cli::reload::run(net, sidecar).await.map_err(|error| error.to_string())?;
+        let restart =
+            needs_restart.iter().map(|key| format!("{key} keeps its old value until the sidecar starts anew"));
+        for line in warnings.iter().map(|warning| format!("warning: {warning}")).chain(restart) {
+            let _ = writeln!(io::stderr(), "{line}");
+        }
+        let _ = writeln!(io::stdout(), "reloaded: what begins from now on goes by the new configuration");
+        Ok(())
+    }))
+}
+
+/// Runs a command that asks another process for something.
+fn asked(question: impl AsyncFnOnce(&TokioNet) -> Result<(), String>) -> Result<(), String> {
+    let runtime = runtime(1).map_err(|error| format!("the runtime cannot start: {error}"))?;
+    runtime.block_on(question(&TokioNet::default()))
+}
+
+fn done(outcome: Result<(), String>) -> ExitCode {
     let Err(why) = outcome else { return ExitCode::SUCCESS };
     let _ = writeln!(io::stderr(), "error: {why}");
     ExitCode::FAILURE

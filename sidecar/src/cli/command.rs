@@ -63,6 +63,15 @@ Examples:
 It takes `admin` and `admin_token_file` from where the sidecar does: flags, variables, file.
 Exit codes: 0 no session is left, 1 it gave up or there is no sidecar, 2 wrong flags or configuration.";
 
+const RELOAD_EXAMPLES: &str = "\
+Examples:
+  outrigger reload
+  kubectl exec chat-0 -c outrigger -- /outrigger reload
+
+As SIGHUP does, but everything that is wrong with the configuration is said here too.
+It takes `admin` and `admin_token_file` from where the sidecar does: flags, variables, file.
+Exit codes: 0 it is in force, 1 it was refused or there is no sidecar, 2 wrong flags or configuration.";
+
 pub(super) fn command() -> Command {
     Command::new("outrigger")
         .version(env!("CARGO_PKG_VERSION"))
@@ -104,6 +113,13 @@ pub(super) fn command() -> Command {
                 .arg(time_arg("timeout", "Give up after this [default: what the drain needs, and two minutes]"))
                 .arg(switch("wait", "Wait until no session is left; this is the default").overrides_with("no-wait"))
                 .arg(switch("no-wait", "Begin the drain and leave")),
+        )
+        .subcommand(
+            Command::new("reload")
+                .about("Have a sidecar that runs read its configuration again, and say what became of it")
+                .after_help(RELOAD_EXAMPLES)
+                .arg(config_arg())
+                .args(["admin", "admin_token_file"].map(named_key_arg)),
         )
         .subcommand(
             Command::new("demo")

@@ -1,26 +1,18 @@
 //! `outrigger drain`: begins a drain by the admin API of a sidecar that runs, and waits until no session is left. For
 //! `preStop` in images without a shell.
 
-use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONNECTION, HOST};
-use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http::StatusCode;
 use serde::Deserialize;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
-use crate::net::{Endpoint, Net};
+use super::ask::{AskError, Running, refusal};
+use crate::net::Net;
 
 /// How long the sidecar may take to answer one question.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-/// Bytes of an answer.
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// How often it is asked how far it is.
 const ASK_EVERY: Duration = Duration::from_millis(250);
 /// Answers that may fail to come in a row, as they do where a machine is very busy.
@@ -33,9 +25,7 @@ const PATIENCE_WITHOUT_WINDOW: Duration = Duration::from_hours(1);
 /// What `outrigger drain` was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drain {
-    /// Where the admin API listens.
-    pub admin: SocketAddr,
-    pub token_file: Option<PathBuf>,
+    pub sidecar: Running,
     /// Instead of the sidecar's own, as it is written.
     pub window: Option<String>,
     /// `None` waits for what the drain needs, and two minutes.
@@ -47,12 +37,8 @@ pub struct Drain {
 /// Why it came to nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum DrainError {
-    #[error("cannot read {path}: {why}; it is what admin_token_file names")]
-    Token { path: PathBuf, why: std::io::Error },
-    #[error(
-        "no sidecar answers at {admin}: {why}; give its address with --admin, and see that its admin API is not off"
-    )]
-    Unreachable { admin: SocketAddr, why: String },
+    #[error(transparent)]
+    Ask(#[from] AskError),
     #[error("the sidecar at {admin} refuses to drain ({status}): {why}")]
     Refused { admin: SocketAddr, status: StatusCode, why: String },
     #[error("the sidecar at {admin} answers no more, with {left} sessions left: {why}")]
@@ -69,35 +55,15 @@ pub struct Progress {
     pub seconds_left: Option<f64>,
 }
 
-/// The refusal of the admin API.
-#[derive(Deserialize)]
-struct Refusal {
-    error: String,
-}
-
-/// What came back: a status and a body, or nothing.
-type Answered = Result<(StatusCode, Bytes), String>;
-
 /// Begins the drain, or joins one that is underway, and waits for its end. `tell` hears how far it is.
 pub async fn run<N: Net>(net: &N, drain: &Drain, mut tell: impl FnMut(&Progress)) -> Result<(), DrainError> {
-    let admin = drain.admin;
-    let token = drain.token_file.as_ref().map(|path| {
-        let read = std::fs::read_to_string(path);
-        read.map_err(|why| DrainError::Token { path: path.clone(), why })
-    });
-    let token = token.transpose()?;
+    let (sidecar, admin) = (&drain.sidecar, drain.sidecar.admin);
     let path = drain.window.as_ref().map_or_else(|| "/drain".to_owned(), |window| format!("/drain?window={window}"));
     let began = Instant::now();
-    let (status, body) = ask(net, admin, Method::POST, &path, token.as_deref())
-        .await
-        .map_err(|why| DrainError::Unreachable { admin, why })?;
+    let (status, body) = sidecar.order(net, &path, ANSWER_WITHIN).await?;
     let mut progress = match serde_json::from_slice::<Progress>(&body) {
         Ok(progress) if status.is_success() => progress,
-        _ => {
-            let refusal = serde_json::from_slice::<Refusal>(&body);
-            let why = refusal.map_or_else(|_| "it is no admin API".to_owned(), |refusal| refusal.error);
-            return Err(DrainError::Refused { admin, status, why });
-        }
+        _ => return Err(DrainError::Refused { admin, status, why: refusal(&body) }),
     };
     tell(&progress);
     let needed = progress.seconds_left.and_then(|left| Duration::try_from_secs_f64(left).ok());
@@ -110,7 +76,7 @@ pub async fn run<N: Net>(net: &N, drain: &Drain, mut tell: impl FnMut(&Progress)
             return Err(DrainError::GaveUp { waited, left: progress.sessions_left });
         }
         sleep(ASK_EVERY.min(patience.saturating_sub(waited))).await;
-        match ask(net, admin, Method::GET, "/drain", None).await {
+        match sidecar.look(net, "/drain", ANSWER_WITHIN).await {
             Ok((StatusCode::OK, body)) if serde_json::from_slice::<Progress>(&body).is_ok() => {
                 progress = serde_json::from_slice(&body).expect("it has just been read");
                 failures = 0;
@@ -126,40 +92,4 @@ pub async fn run<N: Net>(net: &N, drain: &Drain, mut tell: impl FnMut(&Progress)
         }
     }
     Ok(())
-}
-
-async fn ask<N: Net>(net: &N, admin: SocketAddr, method: Method, path: &str, token: Option<&str>) -> Answered {
-    let answer = async {
-        let stream = net.connect(&Endpoint::Tcp(admin)).await.map_err(|why| why.to_string())?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|why| why.to_string())?;
-        net.spawn(async move {
-            // What goes wrong here is what the request says.
-            let _ = connection.await;
-        });
-        let mut request = Request::builder().method(method).uri(path).header(HOST, admin.to_string());
-        request = request.header(CONNECTION, "close");
-        if let Some(token) = token {
-            request = request.header(AUTHORIZATION, format!("Bearer {}", token.trim()));
-        }
-        let request = request.body(Empty::<Bytes>::new()).map_err(|why| why.to_string())?;
-        let response = sender.send_request(request).await.map_err(|why| why.to_string())?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await;
-        Ok((status, body.map_err(|why| why.to_string())?.to_bytes()))
-    };
-    within(answer).await
-}
-
-async fn within(answer: impl Future<Output = Answered>) -> Answered {
-    let late = || Err(format!("no answer within {} s", ANSWER_WITHIN.as_secs()));
-    timeout(ANSWER_WITHIN, answer).await.unwrap_or_else(|_| late())
-}
-
-/// Where to reach a listener of this host: one that takes every address takes loopback too.
-pub(super) fn reachable(mut addr: SocketAddr) -> SocketAddr {
-    if addr.ip().is_unspecified() {
-        let loopback = if addr.is_ipv4() { IpAddr::from(Ipv4Addr::LOCALHOST) } else { Ipv6Addr::LOCALHOST.into() };
-        addr.set_ip(loopback);
-    }
-    addr
 }

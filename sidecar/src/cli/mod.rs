@@ -16,8 +16,10 @@
 //! }
 //! ```
 
+pub mod ask;
 mod command;
 pub mod drain;
+pub mod reload;
 mod webhook;
 
 use std::ffi::OsString;
@@ -28,6 +30,7 @@ use std::time::Duration;
 use clap::ArgMatches;
 use clap_complete::Shell;
 
+use self::ask::Running;
 use self::drain::Drain;
 use crate::config::units::parse_duration;
 use crate::config::{self, Admin, Config, FILE_VARIABLE, FileSource, Finding, ReadFile, Report, Shown, Sources};
@@ -51,6 +54,7 @@ pub enum Command {
     },
     Demo(Demo),
     Drain(Drain),
+    Reload(Running),
     Manifests(Manifests),
     Webhook(Box<Settings>),
 }
@@ -96,6 +100,7 @@ pub fn parse(
         Some(("check", matches)) => Err(check(matches, env, read_file)),
         Some(("config", matches)) => Err(show_config(matches, env, read_file)),
         Some(("drain", matches)) => drain(matches, env, read_file),
+        Some(("reload", matches)) => running(matches, env, read_file).map(Command::Reload),
         Some(("demo", matches)) => Ok(Command::Demo(demo(matches, &env))),
         Some((name @ ("inject" | "uninject"), matches)) => Ok(Command::Manifests(manifests(name, matches))),
         Some(("webhook", matches)) => Ok(Command::Webhook(Box::new(webhook::settings(matches, &env)?))),
@@ -172,8 +177,8 @@ fn show_config(matches: &ArgMatches, env: Vec<(String, String)>, read_file: Read
     }
 }
 
-fn drain(matches: &ArgMatches, env: Vec<(String, String)>, read_file: ReadFile) -> Result<Command, Exit> {
-    let wrong = |why: &str| Exit { code: USAGE, out: String::new(), err: format!("error: {why}\n") };
+/// The sidecar that is meant, from where it has its own settings.
+fn running(matches: &ArgMatches, env: Vec<(String, String)>, read_file: ReadFile) -> Result<Running, Exit> {
     let settings = Gathered::read(matches, env, read_file).map_err(|report| Exit::faults(&report))?;
     let admin = config::resolve_admin(&settings.sources(), Some(read_file)).map_err(|report| Exit::faults(&report))?;
     let Some(Admin { addr, token_file }) = admin else {
@@ -182,6 +187,15 @@ fn drain(matches: &ArgMatches, env: Vec<(String, String)>, read_file: ReadFile) 
     if addr.port() == 0 {
         return Err(wrong("admin has port 0, and only the sidecar's log has the real one; give it with --admin"));
     }
+    Ok(Running::new(addr, token_file))
+}
+
+fn wrong(why: &str) -> Exit {
+    Exit { code: USAGE, out: String::new(), err: format!("error: {why}\n") }
+}
+
+fn drain(matches: &ArgMatches, env: Vec<(String, String)>, read_file: ReadFile) -> Result<Command, Exit> {
+    let sidecar = running(matches, env, read_file)?;
     let time = |name: &str, also: &[&str]| {
         let Some(text) = matches.get_one::<String>(name) else { return Ok(None) };
         if !also.contains(&text.as_str()) && parse_duration(text).is_none_or(|time| time > LONGEST_DRAIN) {
@@ -192,7 +206,7 @@ fn drain(matches: &ArgMatches, env: Vec<(String, String)>, read_file: ReadFile) 
     let window = time("window", &["off"])?;
     let timeout = time("timeout", &[])?.and_then(|text| parse_duration(&text));
     let wait = !matches.get_flag("no-wait");
-    Ok(Command::Drain(Drain { admin: drain::reachable(addr), token_file, window, timeout, wait }))
+    Ok(Command::Drain(Drain { sidecar, window, timeout, wait }))
 }
 
 fn demo(matches: &ArgMatches, env: &[(String, String)]) -> Demo {

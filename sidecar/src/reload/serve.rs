@@ -109,9 +109,7 @@ fn read(source: &Source, crypto: &Crypto) -> Read {
             let tls = config.tls.as_ref().map(|files| ServerSide::load(files, crypto)).transpose();
             tls.map(|tls| (config, warnings, shown, tls)).map_err(|error| Refused::Faulty(error.to_string()))
         }
-        Ok(Command::Demo(_) | Command::Drain(_) | Command::Manifests(_) | Command::Webhook(_)) => {
-            Err(Refused::NoSource)
-        }
+        Ok(_) => Err(Refused::NoSource),
         Err(exit) => Err(Refused::Faulty(exit.err.trim_end().to_owned())),
     };
     (outcome, files)

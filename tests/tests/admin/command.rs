@@ -1,4 +1,4 @@
-//! `outrigger drain`: for `preStop`, where there is no shell and no curl.
+//! `outrigger drain` and `outrigger reload`: for `preStop` and `kubectl exec`, where there is no shell and no curl.
 
 use std::net::SocketAddr;
 use std::thread;
@@ -8,6 +8,7 @@ use outrigger_tests::{App, Scratch, Sidecar, Wire};
 
 const EXIT_FAILURE: i32 = 1;
 const EXIT_USAGE: i32 = 2;
+const FILE: &str = "outrigger.toml";
 
 fn drain(admin: SocketAddr, more: &[&str]) -> Finished {
     run(command().args(["drain", "--admin", &admin.to_string()]).args(more))
@@ -101,6 +102,41 @@ fn wrong_usage_is_2() {
         (&["--upstream", "app:80"], "unexpected argument"),
     ] {
         let said = run(command().arg("drain").args(words)).expect(EXIT_USAGE);
+        assert!(said.stderr.contains(says), "{says:?} expected in {}", said.stderr);
+    }
+}
+
+#[test]
+fn a_reload_says_what_is_in_force_what_needs_a_restart_and_what_is_wrong() {
+    let app = App::echo();
+    let launch = Sidecar::before(app.addr()).http().flag("--watch", "off");
+    let file = launch.file(FILE, "");
+    let sidecar = launch.flag("--config", file).start();
+    let admin = sidecar.addr("admin").to_string();
+    let reload = |text: &str| {
+        sidecar.folder().write(FILE, text);
+        run(command().args(["reload", "--admin", &admin]))
+    };
+    let mut before = sidecar.session();
+
+    let said = reload("max_message_size = \"1k\"\nworker_threads = 3\n").expect(0);
+    assert_eq!(said.stdout, "reloaded: what begins from now on goes by the new configuration\n");
+    assert_eq!(said.stderr, "worker_threads keeps its old value until the sidecar starts anew\n");
+
+    let said = reload("keepalive = \"soon\"\n").expect(EXIT_FAILURE);
+    assert_eq!(said.stdout, "");
+    let expected = format!("error: the sidecar at {admin} refuses to reload (422 Unprocessable Entity): ");
+    assert!(said.stderr.starts_with(&expected) && said.stderr.contains(&format!("{FILE}:1:")), "{}", said.stderr);
+    before.echo("untouched");
+}
+
+#[test]
+fn a_reload_that_cannot_be_asked_for_says_why() {
+    let nobody = outrigger_tests::app::Reserved::new();
+    let said = run(command().args(["reload", "--admin", &nobody.addr().to_string()])).expect(EXIT_FAILURE).stderr;
+    assert!(said.contains("no sidecar answers") && said.contains("--admin"), "{said}");
+    for (words, says) in [(["--admin", "off"], "admin is off"), (["--timeout", "1s"], "unexpected argument")] {
+        let said = run(command().arg("reload").args(words)).expect(EXIT_USAGE);
         assert!(said.stderr.contains(says), "{says:?} expected in {}", said.stderr);
     }
 }
