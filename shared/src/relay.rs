@@ -262,7 +262,7 @@ impl Relay {
     }
 
     /// Whether what is due may end the session. Then whoever drives it makes sure that everything was read which has come in
-    /// time; a ping needs no such care.
+    /// time, and written for which there was room; a ping needs no such care.
     pub fn may_end_at(&self, now: Micros) -> bool {
         let due = match &self.phase {
             Phase::Open => self.verdict_due(),

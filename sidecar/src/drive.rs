@@ -12,7 +12,7 @@ use outrigger_shared::frame::HOLD_LIMIT;
 use outrigger_shared::relay::{Received, Relay, WriteHalf};
 use outrigger_shared::time::Micros;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::task::yield_now;
+use tokio::task::{unconstrained, yield_now};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::net::Stream;
@@ -224,7 +224,13 @@ impl<S: Stream> Drive<S> {
             self.pull(cx, Side::App, buffer, now, &mut of_app);
             // What the app sent may be why the client is to be read again, its Close for one.
             self.again |= refused && of_app > before;
-            // Behind the reads: what came in time counts, also when this process was held up.
+            // Behind the reads, and before an end behind the writes: what came in time counts, and what could have been taken, also
+            // when this process was held up.
+            if self.looked {
+                for side in Side::BOTH {
+                    self.push(cx, side, now);
+                }
+            }
             let due = self.relay.deadline().is_some_and(|at| at <= now);
             let judged = due && (self.looked || !self.relay.may_end_at(now));
             if judged {
@@ -288,7 +294,8 @@ impl<S: Stream> Drive<S> {
             return false;
         }
         self.timer.as_mut().reset(at);
-        self.armed = self.timer.as_mut().poll(cx).is_pending();
+        // Whatever this turn has used up: a timer that is not polled wakes nobody.
+        self.armed = pin!(unconstrained(self.timer.as_mut())).poll(cx).is_pending();
         !self.armed
     }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use outrigger_tests::ws::{BINARY, TEXT};
 use outrigger_tests::{Frame, PATIENCE, Side, Wire};
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::pair::{Bench, assert_says, peer};
@@ -72,6 +73,26 @@ fn b17_a_reader_that_never_resumes_ends_the_session_as_stalled() {
             scope.spawn(move || ends_as_stalled(scheme, from));
         }
     });
+}
+
+/// A container that was throttled finds room that has been there for long: its reader was not slow.
+#[test]
+fn b17_a_sidecar_that_was_paused_looks_for_room_before_it_calls_a_session_stalled() {
+    let bench = Bench::new(&[("--proxy-send-timeout", "4s"), ("--keepalive", "off")]);
+    for from in Side::BOTH {
+        let mut pair = bench.open("http");
+        let (sender, sent) = channel();
+        let (flooder, reader) = pair.ends(from);
+        thread::scope(|scope| {
+            scope.spawn(move || flood(flooder, from, &sender));
+            wait_blocked(&sent);
+            bench.sidecar.wait_asleep();
+            bench.sidecar.signal(Signal::STOP);
+            scope.spawn(move || take_all(reader, from));
+            thread::sleep(Duration::from_millis(4500));
+            bench.sidecar.signal(Signal::CONT);
+        });
+    }
 }
 
 /// The flooder is on a plain connection: it reads and writes at once, over two handles of its socket.

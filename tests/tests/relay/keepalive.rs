@@ -1,9 +1,10 @@
 //! Sessions that are idle but alive stay, dead peers are reaped, and an idle close carries a Close (promise 19).
 
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use outrigger_tests::sidecar::NAME;
-use outrigger_tests::ws::{PING, PONG};
+use outrigger_tests::ws::{PING, PONG, TEXT, switching};
 use outrigger_tests::{App, Frame, Hop, Side, Sidecar, Wire};
 use rustix::process::Signal;
 use serde_json::json;
@@ -90,6 +91,35 @@ fn b19_a_sidecar_that_was_paused_reads_before_it_calls_a_session_idle() {
     assert_eq!(pair.app.frame().payload, b"during");
     // Were it closed as idle, a Close would stand before this.
     pair.passes(Side::App, &Frame::app(PONG, "after"));
+}
+
+/// A session that had much to do in one turn has its timer all the same. Each message is a write of its own where all are traced, and
+/// around a hundred of them the runtime has a task wait for its next turn.
+#[test]
+fn b19_a_burst_right_behind_the_101_stops_no_keepalive() {
+    const BURSTS: RangeInclusive<usize> = 110..=132;
+    let app = App::scripted(|conn| {
+        let Some(request) = conn.request() else { return };
+        let burst = request.target().trim_start_matches('/').parse().expect("a number of messages");
+        let mut answer = switching(&request, &[]).into_bytes();
+        (0..burst).for_each(|_| answer.extend(Frame::app(TEXT, "x").bytes()));
+        conn.send(answer);
+        conn.rest();
+    });
+    let launch = Sidecar::before(app.addr()).http().flag("--keepalive-client", "1s").flag("--keepalive-app", "off");
+    // Nobody is there: what cannot be exported is dropped.
+    let sidecar = launch.flag("--otlp-endpoint", "http://127.0.0.1:9").flag("--trace-messages", "100%").start();
+    let mut clients: Vec<_> = BURSTS
+        .map(|burst| {
+            let mut client = sidecar.client();
+            client.open(&format!("/{burst}"), &[]);
+            (burst, client)
+        })
+        .collect();
+    for (burst, client) in &mut clients {
+        (0..*burst).for_each(|nth| assert_eq!(client.frame().opcode, TEXT, "message {nth} of {burst}"));
+        assert_eq!(client.frame().opcode, PING, "behind {burst} messages");
+    }
 }
 
 #[test]
