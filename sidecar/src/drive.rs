@@ -24,8 +24,8 @@ use crate::transport::Transport;
 const READ_BYTES: usize = 64 * 1024;
 /// Reads of one side in a row before the other side, and other sessions of the thread, get their turn.
 const READS_PER_TURN: usize = 16;
-/// A timer that would ring so much too early is moved. A deadline that moves by less, as with every message, is let ring and set
-/// again.
+/// A timer that would ring so much too early is moved. For less, as from message to message where they come quickly, it is left to
+/// ring and set again.
 const EARLY_RING: Duration = Duration::from_millis(100);
 
 thread_local! {
@@ -287,8 +287,8 @@ impl<S: Stream> Drive<S> {
     fn arm(&mut self, cx: &mut Context<'_>) -> bool {
         let deadline = self.relay.deadline().map(|at| self.epoch + Duration::from_micros(at.0));
         let Some(at) = deadline.into_iter().chain(self.account.segment_ends()).min() else { return false };
-        // The deadline moves with every message, and the timer stays where it is for that. After a pong it moves by what is left
-        // of the keepalive, and a timer that stayed would wake each idle session once more for each ping.
+        // The deadline moves with every message, which a timer need not follow at once. After a pong it moves by what is left of
+        // the keepalive, and a timer that stayed would wake each idle session once more for each ping.
         let near = self.timer.deadline()..self.timer.deadline() + EARLY_RING;
         if self.armed && !self.timer.is_elapsed() && near.contains(&at) {
             return false;

@@ -171,7 +171,7 @@ impl<N: Net> Upstream<N> {
         let peer = |(id, (spec, chosen)): (PeerId, (Spec, choose::Spec))| {
             // A connection that says who the client is can be nobody else's.
             let capacity = if spec.config.proxy_protocol.is_some() { 0 } else { limits.idle_connections };
-            let kept = before.and_then(|before| before.pool_to(&spec));
+            let kept = before.and_then(|before| before.pool_to(&spec, &limits));
             let pool = kept.filter(|pool| pool.has(capacity, limits.idle_timeout)).unwrap_or_else(|| {
                 let pool = Pool::new(capacity, limits.idle_timeout);
                 net.spawn(Arc::clone(&pool).expire());
@@ -205,19 +205,16 @@ impl<N: Net> Upstream<N> {
         Self { net, peers, board, limits, hold, naming, observer }
     }
 
-    /// Whether upgrades that wait for these wait for the same app.
+    /// Whether upgrades that wait for these wait for the same app, and would reach it in the same way.
     fn leads_to(&self, specs: &[Spec]) -> bool {
-        self.peers.iter().map(|peer| &peer.dialer.target).eq(specs.iter().map(|spec| &spec.config.target))
+        self.peers.len() == specs.len() && self.peers.iter().zip(specs).all(|(peer, spec)| peer.stays(spec))
     }
 
-    /// The connections to this upstream, if they can be used as before. Over TLS they are as good as the certificates that they
-    /// began with, so there they cannot.
-    fn pool_to(&self, spec: &Spec) -> Option<Arc<Pool>> {
-        let Spec { config: config::Upstream { target, proxy_protocol, .. }, tls: None } = spec else { return None };
-        let is_it = |dialer: &Dialer<N>| {
-            dialer.tls.is_none() && (&dialer.target, &dialer.proxy_protocol) == (target, proxy_protocol)
-        };
-        self.peers.iter().find(|peer| is_it(&peer.dialer)).map(|peer| Arc::clone(&peer.pool))
+    /// The connections to this upstream, if they would be no others with these limits.
+    fn pool_to(&self, spec: &Spec, limits: &config::Dial) -> Option<Arc<Pool>> {
+        // They are guarded by the time limit that they began with.
+        let same = self.limits.send_timeout == limits.send_timeout;
+        self.peers.iter().find(|peer| same && peer.stays(spec)).map(|peer| Arc::clone(&peer.pool))
     }
 
     /// The app as it is configured, for people: the only upstream without scheme and path, or `any` of several.

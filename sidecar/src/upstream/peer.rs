@@ -31,6 +31,15 @@ pub(super) struct Peer<N> {
 }
 
 impl<N> Peer<N> {
+    /// Whether a connection that it dials is as good as one to this upstream. Over TLS it is as good as the certificates that it
+    /// was dialled with, and files may have changed.
+    pub(super) fn stays(&self, spec: &Spec) -> bool {
+        let Spec { config: config::Upstream { name, target, proxy_protocol, .. }, tls } = spec;
+        let plain = self.dialer.tls.is_none() && tls.is_none();
+        let here = (&*self.name, &self.dialer.target, &self.dialer.proxy_protocol);
+        plain && here == (name.as_str(), target, proxy_protocol)
+    }
+
     pub(super) fn note(&self, dialled: Dialled) {
         *self.last_dial.lock().unwrap_or_else(PoisonError::into_inner) = Some(dialled);
     }

@@ -1,7 +1,7 @@
 //! A queue between two futures of one task.
 //!
-//! That task polls both whenever it has a turn, so nobody has to be woken by what is put in: the one that takes is polled behind
-//! the one that gives. With a channel of tokio's each item would give the whole task a second turn that finds nothing to do.
+//! That task polls both whenever it has a turn, so nobody has to be woken by what is put in: the receiver is polled behind the
+//! sender. With a channel of tokio's each item would give the whole task a second turn that finds nothing to do.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
 /// One end puts in, the other takes out; at most `limit` items wait.
-pub(super) fn queue<T>(limit: usize) -> (Giver<T>, Taker<T>) {
-    let state = State { items: VecDeque::new(), limit, givers: 1, is_taken: true, waiting: None };
+pub(super) fn queue<T>(limit: usize) -> (Sender<T>, Receiver<T>) {
+    let state = State { items: VecDeque::new(), limit, senders: 1, has_receiver: true, waiting: None };
     let shared = Arc::new(Mutex::new(state));
-    (Giver(Arc::clone(&shared)), Taker(shared))
+    (Sender(Arc::clone(&shared)), Receiver(shared))
 }
 
 /// Why an item was not put in.
@@ -27,16 +27,16 @@ pub(super) enum Refused {
 struct State<T> {
     items: VecDeque<T>,
     limit: usize,
-    givers: usize,
+    senders: usize,
     /// The other end is still there.
-    is_taken: bool,
+    has_receiver: bool,
     /// The task, while it waits for room.
     waiting: Option<Waker>,
 }
 
 impl<T> State<T> {
     fn refusal(&self) -> Option<Refused> {
-        if !self.is_taken {
+        if !self.has_receiver {
             return Some(Refused::Closed);
         }
         (self.items.len() >= self.limit).then_some(Refused::Full)
@@ -51,9 +51,9 @@ impl<T> State<T> {
 
 /// The end that puts in; clones put into the same queue.
 #[derive(Debug)]
-pub(super) struct Giver<T>(Arc<Mutex<State<T>>>);
+pub(super) struct Sender<T>(Arc<Mutex<State<T>>>);
 
-impl<T> Giver<T> {
+impl<T> Sender<T> {
     /// Waits for room. Fails once the other end is gone.
     pub(super) async fn send(&self, item: T) -> Result<(), Refused> {
         let mut item = Some(item);
@@ -83,24 +83,24 @@ impl<T> Giver<T> {
     }
 }
 
-impl<T> Clone for Giver<T> {
+impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        look(&self.0, |state| state.givers += 1);
+        look(&self.0, |state| state.senders += 1);
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<T> Drop for Giver<T> {
+impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        look(&self.0, |state| state.givers -= 1);
+        look(&self.0, |state| state.senders -= 1);
     }
 }
 
 /// The end that takes out.
 #[derive(Debug)]
-pub(super) struct Taker<T>(Arc<Mutex<State<T>>>);
+pub(super) struct Receiver<T>(Arc<Mutex<State<T>>>);
 
-impl<T> Taker<T> {
+impl<T> Receiver<T> {
     /// Waits for the next item; `None` once nobody can put one in. Nothing is lost when the future is dropped.
     pub(super) async fn recv(&mut self) -> Option<T> {
         poll_fn(|_| {
@@ -109,7 +109,7 @@ impl<T> Taker<T> {
                     state.there_is_room();
                     Poll::Ready(Some(item))
                 }
-                None if state.givers == 0 => Poll::Ready(None),
+                None if state.senders == 0 => Poll::Ready(None),
                 None => Poll::Pending,
             })
         })
@@ -126,10 +126,10 @@ impl<T> Taker<T> {
     }
 }
 
-impl<T> Drop for Taker<T> {
+impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
         look(&self.0, |state| {
-            state.is_taken = false;
+            state.has_receiver = false;
             state.items.clear();
             state.there_is_room();
         });
@@ -159,41 +159,41 @@ mod tests {
 
     #[test]
     fn what_is_put_in_wakes_nobody_and_room_wakes_who_waits_for_it() {
-        let (giver, mut taker) = queue(1);
+        let (sender, mut receiver) = queue(1);
         let woken = Arc::new(Count::default());
         let waker = Waker::from(Arc::clone(&woken));
         let cx = &mut Context::from_waker(&waker);
-        assert!(pin!(taker.recv()).poll(cx).is_pending());
-        assert_eq!(giver.try_send(1), Ok(()));
-        assert_eq!(giver.try_send(2), Err(Refused::Full));
-        let mut third = pin!(giver.send(3));
+        assert!(pin!(receiver.recv()).poll(cx).is_pending());
+        assert_eq!(sender.try_send(1), Ok(()));
+        assert_eq!(sender.try_send(2), Err(Refused::Full));
+        let mut third = pin!(sender.send(3));
         assert!(third.as_mut().poll(cx).is_pending());
         assert_eq!(woken.0.load(Ordering::Relaxed), 0);
-        assert_eq!(pin!(taker.recv()).poll(cx), Poll::Ready(Some(1)));
+        assert_eq!(pin!(receiver.recv()).poll(cx), Poll::Ready(Some(1)));
         assert_eq!(woken.0.load(Ordering::Relaxed), 1);
         assert_eq!(third.poll(cx), Poll::Ready(Ok(())));
-        assert_eq!(taker.try_recv(), Some(3));
-        assert_eq!(taker.try_recv(), None);
+        assert_eq!(receiver.try_recv(), Some(3));
+        assert_eq!(receiver.try_recv(), None);
     }
 
     #[test]
     fn each_end_learns_that_the_other_one_is_gone() {
-        let (giver, mut taker) = queue(2);
-        let other = giver.clone();
-        assert_eq!(giver.try_send('a'), Ok(()));
-        drop(giver);
+        let (sender, mut receiver) = queue(2);
+        let other = sender.clone();
+        assert_eq!(sender.try_send('a'), Ok(()));
+        drop(sender);
         let cx = &mut Context::from_waker(Waker::noop());
-        assert_eq!(pin!(taker.recv()).poll(cx), Poll::Ready(Some('a')), "what was put in before is still there");
-        assert!(pin!(taker.recv()).poll(cx).is_pending(), "somebody is left");
+        assert_eq!(pin!(receiver.recv()).poll(cx), Poll::Ready(Some('a')), "what was put in before is still there");
+        assert!(pin!(receiver.recv()).poll(cx).is_pending(), "somebody is left");
         drop(other);
-        assert_eq!(pin!(taker.recv()).poll(cx), Poll::Ready(None));
+        assert_eq!(pin!(receiver.recv()).poll(cx), Poll::Ready(None));
 
-        let (giver, taker) = queue(1);
-        assert_eq!(giver.try_send('b'), Ok(()));
-        let mut waiting = pin!(giver.send('c'));
+        let (sender, receiver) = queue(1);
+        assert_eq!(sender.try_send('b'), Ok(()));
+        let mut waiting = pin!(sender.send('c'));
         assert!(waiting.as_mut().poll(cx).is_pending());
-        drop(taker);
+        drop(receiver);
         assert_eq!(waiting.poll(cx), Poll::Ready(Err(Refused::Closed)));
-        assert_eq!(giver.try_send('d'), Err(Refused::Closed));
+        assert_eq!(sender.try_send('d'), Err(Refused::Closed));
     }
 }

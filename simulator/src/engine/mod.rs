@@ -130,7 +130,7 @@ pub struct Stats {
     pub events: u64,
     /// Sweeps over all kernels: the cost of a run grows with them.
     pub passes: u64,
-    /// Times that a task, or the play, was polled, as each is when something has woken it.
+    /// Times that a task, or the play, was polled, as each is when something has woken it; and once for each task's end.
     pub turns: u64,
 }
 

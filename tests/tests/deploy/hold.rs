@@ -73,25 +73,50 @@ fn an_upgrade_waits_for_the_app_and_gets_its_101() {
     assert!(back["away_s"].as_f64().is_some_and(|s| (0.3..60.0).contains(&s)), "{back}");
 }
 
-/// A reload that leaves the app where it is leaves those that wait where they are: they count, and only the first dials.
+/// A reload that leaves the app where it is leaves those that wait where they are, and they count.
 #[test]
 fn the_line_goes_on_over_a_reload() {
-    const FILE: &str = "outrigger.toml";
     let down = Reserved::new();
-    let launch = holding(&down, ENDLESS, 1);
-    let file = launch.file(FILE, "");
-    let sidecar = launch.flag("--config", file).flag("--watch", "off").start();
+    let sidecar = from_file(&down, "http");
     let mut first = waiting(&sidecar, "http");
-
-    sidecar.folder().write(FILE, "max_message_size = \"1k\"\n");
-    sidecar.signal(Signal::HUP);
-    sidecar.wait_log("a reload", |line| line["message"].as_str().is_some_and(|told| told.starts_with("reloaded")));
+    reload(&sidecar, &to(&down, "http", "max_message_size = \"1k\""));
     let mut second = sidecar.client();
     second.send(upgrade("/", &[]));
     second.response("GET").expect(503);
-
     let _app = App::on(down.listen(), None, Conn::serve_echo);
     echoes(&mut first);
+}
+
+/// Those that wait dial as they were told to when they came: nobody stands behind one that cannot get through.
+#[test]
+fn another_way_to_the_app_has_a_line_of_its_own() {
+    let down = Reserved::new();
+    let sidecar = from_file(&down, "https");
+    let _in_vain = waiting(&sidecar, "http");
+    reload(&sidecar, &to(&down, "http", ""));
+    let mut second = waiting(&sidecar, "http");
+    let _app = App::on(down.listen(), None, Conn::serve_echo);
+    echoes(&mut second);
+}
+
+const FILE: &str = "outrigger.toml";
+
+/// One may wait.
+fn from_file(app: &Reserved, scheme: &str) -> Sidecar {
+    let launch = Launch::new();
+    let file = launch.file(FILE, &to(app, scheme, ""));
+    launch.flag("--config", file).flag("--log-level", "debug").start()
+}
+
+fn to(app: &Reserved, scheme: &str, more: &str) -> String {
+    let listen = "listen = [\"http://127.0.0.1:0\"]\nwatch = \"off\"\nhold_max = 1";
+    format!("upstream = \"{scheme}://{}\"\nhold = \"{ENDLESS}\"\n{listen}\n{more}\n", app.addr())
+}
+
+fn reload(sidecar: &Sidecar, text: &str) {
+    sidecar.folder().write(FILE, text);
+    sidecar.signal(Signal::HUP);
+    sidecar.wait_log("a reload", |line| line["message"].as_str().is_some_and(|told| told.starts_with("reloaded")));
 }
 
 #[test]

@@ -114,7 +114,7 @@ fn a_kept_http_connection_goes_by_the_new_file_with_its_next_request() {
 }
 
 #[test]
-fn connections_to_an_app_that_stays_are_kept_and_those_of_another_one_are_not_used() {
+fn connections_to_an_app_that_stays_are_kept_and_others_are_not_used() {
     let (app, other) = (App::ok(), App::ok());
     let kept = "upstream_keepalive_timeout = \"5m\"";
     let sidecar = from_file(&to_app(app.addr(), kept), |launch| launch.flag("--watch", "off"));
@@ -123,9 +123,13 @@ fn connections_to_an_app_that_stays_are_kept_and_those_of_another_one_are_not_us
     reload(&sidecar, &to_app(app.addr(), &format!("{kept}\nmax_message_size = \"1k\"")));
     ask();
     assert_eq!(app.seen().len(), 1, "connections");
+    // A connection keeps the time limits that it was dialled with.
+    reload(&sidecar, &to_app(app.addr(), &format!("{kept}\nproxy_send_timeout = \"30s\"")));
+    ask();
+    assert_eq!(app.seen().len(), 2, "connections");
     reload(&sidecar, &to_app(other.addr(), kept));
     ask();
-    assert_eq!((app.seen().len(), other.seen().len()), (1, 1), "connections");
+    assert_eq!((app.seen().len(), other.seen().len()), (2, 1), "connections");
 }
 
 #[test]

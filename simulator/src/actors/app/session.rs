@@ -12,7 +12,7 @@ use super::answer::Upgrade;
 use super::control::Watch;
 use crate::actors::Actor;
 use crate::actors::event::{AppEvent, Ending};
-use crate::actors::queue::{Giver, Taker, queue};
+use crate::actors::queue::{Receiver, Sender, queue};
 use crate::actors::ws::{self, Broken, Incoming, Outgoing, Reader, Writer};
 
 /// Acknowledgements and pongs that wait for the connection to take them; past that, the reading waits.
@@ -78,7 +78,7 @@ async fn read<N: Net>(
     actor: &Actor<N>,
     client: u32,
     mut reader: Reader,
-    queue: Giver<Outgoing>,
+    queue: Sender<Outgoing>,
 ) -> (End, Option<Outgoing>) {
     loop {
         let answer = match reader.next().await {
@@ -109,7 +109,7 @@ async fn write<N: Net>(
     shared: &Shared<N>,
     client: u32,
     mut writer: Writer,
-    mut queued: Taker<Outgoing>,
+    mut queued: Receiver<Outgoing>,
     since: u64,
 ) -> Result<Writer, Ending> {
     let Shared { actor, feed, options, .. } = shared;

@@ -13,7 +13,7 @@ use super::push::{Messages, Pinging, Push};
 use super::reconnect::End;
 use crate::actors::event::{ClientEvent, Ending};
 use crate::actors::feed::Told;
-use crate::actors::queue::{Giver, Taker, queue};
+use crate::actors::queue::{Receiver, Sender, queue};
 use crate::actors::ws::{Broken, Incoming, Outgoing, Reader, Writer};
 use crate::actors::{Actor, Stop};
 
@@ -66,7 +66,7 @@ pub(super) async fn run<N: Net>(
     let (tell, mut heard) = queue(1);
     let mut reading = pin!(read(actor, reader, frames.clone(), tell));
     let mut writing = pin!(write(writer, queued));
-    let mut told = pin!(stop.stopped());
+    let mut leaving = pin!(stop.stopped());
     let mut timers = Timers::new(push);
     let end = loop {
         let due = timers.next();
@@ -87,7 +87,7 @@ pub(super) async fn run<N: Net>(
             }
             Some(news) = heard.recv() => hear(&news, actor, account, &mut timers),
             written = &mut writing => break written.err().unwrap_or(Ending::Error),
-            () = &mut told => break Ending::Left,
+            () = &mut leaving => break Ending::Left,
             () = sleep_until(leaves_at.unwrap_or_else(Instant::now)), if leaves_at.is_some() => break Ending::Left,
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 match timers.act(&frames, actor, account) {
@@ -133,8 +133,8 @@ enum Stopped {
 async fn read<N: Net>(
     actor: &Actor<N>,
     mut reader: Reader,
-    queue: Giver<Outgoing>,
-    tell: Giver<News>,
+    queue: Sender<Outgoing>,
+    tell: Sender<News>,
 ) -> (Reader, Stopped) {
     loop {
         let news = match reader.next().await {
@@ -160,7 +160,7 @@ async fn read<N: Net>(
 }
 
 /// Writes what is queued, up to and including a Close.
-async fn write(mut writer: Writer, mut queued: Taker<Outgoing>) -> Result<Writer, Ending> {
+async fn write(mut writer: Writer, mut queued: Receiver<Outgoing>) -> Result<Writer, Ending> {
     while let Some(frame) = queued.recv().await {
         let last = matches!(frame, Outgoing::Close { .. });
         writer.send(frame).await?;
@@ -197,7 +197,7 @@ fn acknowledged(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text.strip_prefix(b"ack:")?).ok()?.parse().ok()
 }
 
-fn drain<N: Net>(heard: &mut Taker<News>, actor: &Actor<N>, account: &mut Account, timers: &mut Timers) {
+fn drain<N: Net>(heard: &mut Receiver<News>, actor: &Actor<N>, account: &mut Account, timers: &mut Timers) {
     while let Some(news) = heard.try_recv() {
         hear(&news, actor, account, timers);
     }
@@ -248,7 +248,7 @@ impl Timers {
     }
 
     /// Does what is due. Fails when a pong is.
-    fn act<N: Net>(&mut self, queue: &Giver<Outgoing>, actor: &Actor<N>, account: &mut Account) -> Result<(), Ending> {
+    fn act<N: Net>(&mut self, queue: &Sender<Outgoing>, actor: &Actor<N>, account: &mut Account) -> Result<(), Ending> {
         let now = Instant::now();
         if self.pong_due.is_some_and(|due| due <= now) {
             return Err(Ending::Timeout);
