@@ -83,13 +83,14 @@ fn b17_a_sidecar_that_was_paused_looks_for_room_before_it_calls_a_session_stalle
         let mut pair = bench.open("http");
         let (sender, sent) = channel();
         let (flooder, reader) = pair.ends(from);
+        let mut answers = Wire::over(Box::new(flooder.second_handle()), None);
         thread::scope(|scope| {
             scope.spawn(move || flood(flooder, from, &sender));
             wait_blocked(&sent);
             bench.sidecar.wait_asleep();
             bench.sidecar.signal(Signal::STOP);
             scope.spawn(move || take_all(reader, from));
-            thread::sleep(Duration::from_millis(4500));
+            assert!(answers.is_quiet(Duration::from_millis(4500)), "a stopped process speaks");
             bench.sidecar.signal(Signal::CONT);
         });
     }
