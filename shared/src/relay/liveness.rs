@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::close::{Cause, CloseCode, Initiator, Side};
 use crate::entropy::Entropy;
 use crate::event::Event;
+use crate::limits::Keepalive;
 use crate::relay::closing::Phase;
 use crate::relay::half::{Half, Probe};
 use crate::relay::{Protocol, Relay};
@@ -59,11 +60,6 @@ impl Relay {
         .min()
     }
 
-    /// When to give up on the answer to a ping.
-    fn pong_due(&self, half: &Half) -> Option<Micros> {
-        if matches!(half.probe, Probe::Waiting { .. }) { self.probe_ends(half) } else { None }
-    }
-
     /// Called when something is due. In order: what ends the session worst comes first.
     pub(super) fn open_timeout(&mut self, now: Micros, events: &mut dyn FnMut(Event)) {
         let due = |deadline: Option<Micros>| deadline.is_some_and(|deadline| deadline <= now);
@@ -112,17 +108,16 @@ impl Relay {
                 half.released_at = now;
                 events(Event::RateLimited { from: side, on: false });
             }
-            let half = self.half(side);
-            if half.probe == Probe::Off && self.probe_ends(half).is_some_and(|deadline| deadline <= now) {
+            if self.ping_due(self.half(side)).is_some_and(|deadline| deadline <= now) {
                 self.half_mut(side).probe = Probe::Due;
             }
         }
     }
 
-    /// When to ping, to give up on the answer, or to read again.
+    /// When to ping, or to read again: what ends nothing.
     fn half_deadline(&self, half: &Half) -> Option<Micros> {
         let rate = half.limited.then(|| half.ready_at(&self.policy));
-        self.probe_ends(half).into_iter().chain(rate).min()
+        self.ping_due(half).into_iter().chain(rate).min()
     }
 
     fn idle_ends(&self) -> Option<Micros> {
@@ -141,8 +136,22 @@ impl Relay {
         half.blocked.zip(self.policy.send_timeout).map(|(since, timeout)| since + timeout)
     }
 
-    /// When to ping, or to give up on the answer.
-    fn probe_ends(&self, half: &Half) -> Option<Micros> {
+    fn ping_due(&self, half: &Half) -> Option<Micros> {
+        let Probe::Off = half.probe else { return None };
+        let (keepalive, read_since) = self.probing(half)?;
+        Some(half.heard_at.max(read_since) + keepalive.interval)
+    }
+
+    /// When to give up on the answer to a ping.
+    fn pong_due(&self, half: &Half) -> Option<Micros> {
+        let Probe::Waiting { since } = half.probe else { return None };
+        let (keepalive, read_since) = self.probing(half)?;
+        // What waits for it includes the ping: a slow reader is not a dead one.
+        Some(since.max(read_since).max(half.took_at) + keepalive.pong_timeout)
+    }
+
+    /// The side's keepalive while its silence counts, and since when it is read.
+    fn probing(&self, half: &Half) -> Option<(Keepalive, Micros)> {
         if self.protocol == Protocol::Raw {
             return None;
         }
@@ -152,13 +161,7 @@ impl Relay {
         if half.limited || peer.blocked.is_some() {
             return None;
         }
-        let read_since = peer.took_at.max(half.released_at);
-        match half.probe {
-            Probe::Off => Some(half.heard_at.max(read_since) + keepalive.interval),
-            Probe::Due => None,
-            // What waits for it includes the ping: a slow reader is not a dead one.
-            Probe::Waiting { since } => Some(since.max(read_since).max(half.took_at) + keepalive.pong_timeout),
-        }
+        Some((keepalive, peer.took_at.max(half.released_at)))
     }
 
     /// When the session will have been quiet, if it stays as it is; `None` inside a message.

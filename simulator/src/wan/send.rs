@@ -218,8 +218,8 @@ impl State {
         }
         let wire = HEADER_BYTES + u32::try_from(MSS.min(self.conns[id].flows[side as usize].queued)).unwrap_or(0);
         self.count(id, side, wire, true);
-        let answers = !self.path(id, side).blocked;
-        let answers = answers && self.host(peer_host).up && !self.conns[id].flows[side as usize].silenced;
+        let blocked = self.path(id, side).blocked;
+        let answers = self.host(peer_host).up && !blocked && !self.conns[id].flows[side as usize].silenced;
         if answers && (peer_gone || self.host(peer_host).life != peer_life) {
             self.conns.get_mut(id).expect("just seen").flow(side).backoff = None;
             return self.refuse(id, other);
