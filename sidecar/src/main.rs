@@ -1,5 +1,6 @@
 //! The `outrigger` binary: reads the command line, then runs. Exit codes: 0 done, 1 it cannot run, 2 it was told wrongly.
 
+use std::fmt::Display;
 use std::future::Future;
 use std::io::{self, IsTerminal, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -17,7 +18,7 @@ use outrigger::handover::{self, Claim, HandoverError, Offer};
 use outrigger::inherit::systemd::{self, ActivationError};
 use outrigger::inherit::{Inherited, Socket};
 use outrigger::net::{Listener as _, Net as _, TokioListener, TokioNet};
-use outrigger::reload::serve::Reloader;
+use outrigger::reload::serve::{RELOADED, Reloader};
 use outrigger::reload::source::{Files, Reading, Source};
 use outrigger::server::{Server, StartError, Surroundings};
 use outrigger::telemetry::otlp::Exporter;
@@ -234,7 +235,7 @@ fn drain(settings: &Drain) -> ExitCode {
             let _ = writeln!(io::stderr(), "draining: {sessions_left} of {sessions} sessions left{left}");
         }
     };
-    let outcome = asked(async |net| cli::drain::run(net, settings, tell).await.map_err(|error| error.to_string()));
+    let outcome = asked(async |net| cli::drain::run(net, settings, tell).await);
     if let Some(bar) = bar {
         bar.finish();
     }
@@ -242,23 +243,21 @@ fn drain(settings: &Drain) -> ExitCode {
 }
 
 fn reload(sidecar: &Running) -> ExitCode {
-    done(asked(async |net| {
-        let cli::reload::Reloaded { warnings, needs_restart } =
-            cli::reload::run(net, sidecar).await.map_err(|error| error.to_string())?;
+    let outcome = asked(async |net| cli::reload::run(net, sidecar).await);
+    done(outcome.map(|cli::reload::Reloaded { warnings, needs_restart }| {
         let restart =
             needs_restart.iter().map(|key| format!("{key} keeps its old value until the sidecar starts anew"));
         for line in warnings.iter().map(|warning| format!("warning: {warning}")).chain(restart) {
             let _ = writeln!(io::stderr(), "{line}");
         }
-        let _ = writeln!(io::stdout(), "reloaded: what begins from now on goes by the new configuration");
-        Ok(())
+        let _ = writeln!(io::stdout(), "{RELOADED}");
     }))
 }
 
 /// Runs a command that asks another process for something.
-fn asked(question: impl AsyncFnOnce(&TokioNet) -> Result<(), String>) -> Result<(), String> {
+fn asked<T, E: Display>(question: impl AsyncFnOnce(&TokioNet) -> Result<T, E>) -> Result<T, String> {
     let runtime = runtime(1).map_err(|error| format!("the runtime cannot start: {error}"))?;
-    runtime.block_on(question(&TokioNet::default()))
+    runtime.block_on(question(&TokioNet::default())).map_err(|error| error.to_string())
 }
 
 fn done(outcome: Result<(), String>) -> ExitCode {

@@ -11,6 +11,7 @@ use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use crate::net::{Endpoint, Net};
@@ -26,7 +27,7 @@ pub struct Running {
     pub token_file: Option<PathBuf>,
 }
 
-/// Why there was nobody to ask.
+/// Why nothing came of it.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     #[error("cannot read {path}: {why}; it is what admin_token_file names")]
@@ -35,6 +36,8 @@ pub enum AskError {
         "no sidecar answers at {admin}: {why}; give its address with --admin, and see that its admin API is not off"
     )]
     Unreachable { admin: SocketAddr, why: String },
+    #[error("the sidecar at {admin} refuses to {what} ({status}): {why}")]
+    Refused { admin: SocketAddr, what: &'static str, status: StatusCode, why: String },
 }
 
 /// What came back: a status and a body, or nothing.
@@ -50,20 +53,25 @@ impl Running {
         Self { admin, token_file }
     }
 
-    /// Has it do something, with the token if there is one.
-    pub(super) async fn order<N: Net>(
+    /// Has it `what`, which is the path too, with the token if there is one.
+    pub(super) async fn order<N: Net, T: DeserializeOwned>(
         &self,
         net: &N,
-        path: &str,
+        what: &'static str,
+        query: &str,
         within: Duration,
-    ) -> Result<(StatusCode, Bytes), AskError> {
+    ) -> Result<T, AskError> {
         let token = self.token_file.as_ref().map(|path| {
             let read = std::fs::read_to_string(path);
             read.map_err(|why| AskError::Token { path: path.clone(), why })
         });
-        let token = token.transpose()?;
-        let answered = self.ask(net, Method::POST, path, token.as_deref(), within).await;
-        answered.map_err(|why| AskError::Unreachable { admin: self.admin, why })
+        let (admin, token) = (self.admin, token.transpose()?);
+        let answered = self.ask(net, Method::POST, &format!("/{what}{query}"), token.as_deref(), within).await;
+        let (status, body) = answered.map_err(|why| AskError::Unreachable { admin, why })?;
+        match serde_json::from_slice(&body) {
+            Ok(done) if status.is_success() => Ok(done),
+            _ => Err(AskError::Refused { admin, what, status, why: refusal(&body) }),
+        }
     }
 
     pub(super) async fn look<N: Net>(&self, net: &N, path: &str, within: Duration) -> Answered {
@@ -103,7 +111,7 @@ impl Running {
 }
 
 /// Why the admin API refuses, in its own words.
-pub(super) fn refusal(body: &[u8]) -> String {
+fn refusal(body: &[u8]) -> String {
     #[derive(Deserialize)]
     struct Refusal {
         error: String,

@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 
-use super::ask::{AskError, Running, refusal};
+use super::ask::{AskError, Running};
 use crate::net::Net;
 
 /// How long the sidecar may take to answer one question.
@@ -39,8 +39,6 @@ pub struct Drain {
 pub enum DrainError {
     #[error(transparent)]
     Ask(#[from] AskError),
-    #[error("the sidecar at {admin} refuses to drain ({status}): {why}")]
-    Refused { admin: SocketAddr, status: StatusCode, why: String },
     #[error("the sidecar at {admin} answers no more, with {left} sessions left: {why}")]
     Gone { admin: SocketAddr, left: usize, why: String },
     #[error("gave up after {} s, with {left} sessions left; the drain goes on", .waited.as_secs())]
@@ -58,13 +56,9 @@ pub struct Progress {
 /// Begins the drain, or joins one that is underway, and waits for its end. `tell` hears how far it is.
 pub async fn run<N: Net>(net: &N, drain: &Drain, mut tell: impl FnMut(&Progress)) -> Result<(), DrainError> {
     let (sidecar, admin) = (&drain.sidecar, drain.sidecar.admin);
-    let path = drain.window.as_ref().map_or_else(|| "/drain".to_owned(), |window| format!("/drain?window={window}"));
+    let query = drain.window.as_ref().map_or_else(String::new, |window| format!("?window={window}"));
     let began = Instant::now();
-    let (status, body) = sidecar.order(net, &path, ANSWER_WITHIN).await?;
-    let mut progress = match serde_json::from_slice::<Progress>(&body) {
-        Ok(progress) if status.is_success() => progress,
-        _ => return Err(DrainError::Refused { admin, status, why: refusal(&body) }),
-    };
+    let mut progress: Progress = sidecar.order(net, "drain", &query, ANSWER_WITHIN).await?;
     tell(&progress);
     let needed = progress.seconds_left.and_then(|left| Duration::try_from_secs_f64(left).ok());
     let needed = needed.map_or(PATIENCE_WITHOUT_WINDOW, |needed| needed + PATIENCE);

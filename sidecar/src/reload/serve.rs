@@ -17,6 +17,9 @@ use crate::net::Net;
 use crate::telemetry::Level;
 use crate::tls::{Crypto, ServerSide};
 
+/// What people are told once another configuration is in force.
+pub const RELOADED: &str = "reloaded: what begins from now on goes by the new configuration";
+
 /// From one attempt to the next with a configuration that may only have come too early.
 const PAUSE: Duration = Duration::from_secs(30);
 
@@ -138,7 +141,7 @@ fn tell(asker: &Asker, outcome: &Result<Reloaded, Refused>) {
             for key in needs_restart {
                 tracing::warn!(key, "{key} stays as it is until the sidecar is started anew");
             }
-            tracing::info!(why, "reloaded: what begins from now on goes by the new configuration");
+            tracing::info!(why, "{RELOADED}");
         }
         Err(refused) => tracing::error!(why, "not reloaded, the configuration before stays in force: {refused}"),
     }
