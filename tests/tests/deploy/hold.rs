@@ -10,13 +10,17 @@ use outrigger_tests::http::get;
 use outrigger_tests::tools::{Tool, node};
 use outrigger_tests::ws::{KEY, accept_for, upgrade};
 use outrigger_tests::{App, Authority, Conn, Launch, Scratch, Sidecar, Wire};
-use rustix::process::Signal;
 use serde_json::{Value, json};
+
+use crate::reload::{from_file, reload, to_app};
 
 /// A patience that no test waits for: whoever needs it to pass fails.
 const ENDLESS: &str = "10m";
 /// What is told at once is told within this, on a busy machine as well.
 const AT_ONCE: Duration = Duration::from_secs(10);
+
+/// In a file: whoever comes second is refused, and the log tells who waits.
+const ONE_WAITS: &str = "hold = \"10m\"\nhold_max = 1\nlog_level = \"debug\"\nwatch = \"off\"";
 
 const WAITS: &str = "an upgrade waits";
 const AWAY: &str = "the app is away, upgrades wait for it";
@@ -77,9 +81,9 @@ fn an_upgrade_waits_for_the_app_and_gets_its_101() {
 #[test]
 fn the_line_goes_on_over_a_reload() {
     let down = Reserved::new();
-    let sidecar = from_file(&down, "http");
+    let sidecar = from_file(&to_app(down.addr(), ONE_WAITS), |launch| launch);
     let mut first = waiting(&sidecar, "http");
-    reload(&sidecar, &to(&down, "http", "max_message_size = \"1k\""));
+    reload(&sidecar, &to_app(down.addr(), &format!("{ONE_WAITS}\nmax_message_size = \"1k\"")));
     let mut second = sidecar.client();
     second.send(upgrade("/", &[]));
     second.response("GET").expect(503);
@@ -91,32 +95,13 @@ fn the_line_goes_on_over_a_reload() {
 #[test]
 fn another_way_to_the_app_has_a_line_of_its_own() {
     let down = Reserved::new();
-    let sidecar = from_file(&down, "https");
+    let plain = to_app(down.addr(), ONE_WAITS);
+    let sidecar = from_file(&plain.replacen("upstream = \"", "upstream = \"https://", 1), |launch| launch);
     let _in_vain = waiting(&sidecar, "http");
-    reload(&sidecar, &to(&down, "http", ""));
+    reload(&sidecar, &plain);
     let mut second = waiting(&sidecar, "http");
     let _app = App::on(down.listen(), None, Conn::serve_echo);
     echoes(&mut second);
-}
-
-const FILE: &str = "outrigger.toml";
-
-/// One may wait.
-fn from_file(app: &Reserved, scheme: &str) -> Sidecar {
-    let launch = Launch::new();
-    let file = launch.file(FILE, &to(app, scheme, ""));
-    launch.flag("--config", file).flag("--log-level", "debug").start()
-}
-
-fn to(app: &Reserved, scheme: &str, more: &str) -> String {
-    let listen = "listen = [\"http://127.0.0.1:0\"]\nwatch = \"off\"\nhold_max = 1";
-    format!("upstream = \"{scheme}://{}\"\nhold = \"{ENDLESS}\"\n{listen}\n{more}\n", app.addr())
-}
-
-fn reload(sidecar: &Sidecar, text: &str) {
-    sidecar.folder().write(FILE, text);
-    sidecar.signal(Signal::HUP);
-    sidecar.wait_log("a reload", |line| line["message"].as_str().is_some_and(|told| told.starts_with("reloaded")));
 }
 
 #[test]

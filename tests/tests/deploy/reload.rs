@@ -22,13 +22,13 @@ const RELOADED: &str = "reloaded: what begins from now on goes by the new config
 const REFUSED: &str = "not reloaded, the configuration before stays in force: ";
 
 /// A sidecar that has its settings from a file, with `more` flags.
-fn from_file(text: &str, more: impl FnOnce(Launch) -> Launch) -> Sidecar {
+pub(crate) fn from_file(text: &str, more: impl FnOnce(Launch) -> Launch) -> Sidecar {
     let launch = Launch::new();
     let file = launch.file(FILE, text);
     more(launch.flag("--config", file)).start()
 }
 
-fn to_app(app: SocketAddr, more: &str) -> String {
+pub(crate) fn to_app(app: SocketAddr, more: &str) -> String {
     format!("upstream = \"{app}\"\nlisten = [\"http://127.0.0.1:0\"]\n{more}\n")
 }
 
@@ -54,7 +54,7 @@ fn told(sidecar: &Sidecar, start: &str, cause: impl FnOnce()) -> Value {
 
 /// Writes the file and sends SIGHUP.
 #[track_caller]
-fn reload(sidecar: &Sidecar, text: &str) {
+pub(crate) fn reload(sidecar: &Sidecar, text: &str) {
     let line = told(sidecar, RELOADED, || {
         sidecar.folder().write(FILE, text);
         sidecar.signal(Signal::HUP);
